@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  resolve: { conditions: ['cadenza-source'] },
+  ssr: { resolve: { conditions: ['cadenza-source'], externalConditions: ['cadenza-source'] } },
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    pool: 'forks',
+    execArgv: ['--conditions=cadenza-source'],
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    typecheck: { enabled: false },
+  },
+});
