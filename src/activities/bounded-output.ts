@@ -1,0 +1,66 @@
+import type { LoadedDataConverter, SerializationContext } from '@temporalio/common';
+import { encodeToPayloadsWithContext } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { toJson } from '../digest.ts';
+import { describeThrown } from '../failures.ts';
+import type { Json } from '../protocol.ts';
+import { resultText } from '../transcript/chat-request.ts';
+
+/** A tool's output in the form in which it is stored. */
+export interface BoundedOutput {
+  output: Json;
+  bytes: number;
+  error?: true;
+}
+
+/** Encodes as the worker will, so that sizes are those that the server sees. */
+export interface OutputEncoder {
+  converter: LoadedDataConverter;
+  context: SerializationContext;
+}
+
+/**
+ * Makes any value that a tool returned storable: JSON, and at most `maxBytes` after encoding. What is cut carries a note.
+ * A value that cannot be stored at all becomes an error for the model, with the reason.
+ */
+export async function boundOutput(value: unknown, maxBytes: number, tool: string, encoder: OutputEncoder): Promise<BoundedOutput> {
+  let output: Json;
+  try {
+    output = toJson(value);
+  } catch (thrown) {
+    return problem(`The tool "${tool}" returned a value that JSON cannot hold: ${describeThrown(thrown)}`);
+  }
+  try {
+    const bytes = await encodedBytes(output, encoder);
+    return bytes <= maxBytes ? { output, bytes } : await cut(resultText(output), maxBytes, encoder);
+  } catch (thrown) {
+    return problem(`The result of the tool "${tool}" could not be stored: ${describeThrown(thrown)}`);
+  }
+}
+
+function problem(text: string): BoundedOutput {
+  return { output: text, bytes: Buffer.byteLength(text), error: true };
+}
+
+async function cut(text: string, maxBytes: number, encoder: OutputEncoder): Promise<BoundedOutput> {
+  const whole = Buffer.byteLength(text);
+  // Escapes and codecs make the stored form longer than the text, by a factor that only encoding tells.
+  for (let keep = maxBytes; ; keep = Math.floor(keep * 0.8)) {
+    const shown = truncate(text, keep);
+    const note = `\n[cut: the result has ${whole} bytes, of which the first ${Buffer.byteLength(shown)} are shown]`;
+    const output = shown + note;
+    const bytes = await encodedBytes(output, encoder);
+    if (bytes <= maxBytes || keep < 64) return { output, bytes };
+  }
+}
+
+/** The longest beginning of a text that has at most so many bytes and ends with a whole character. */
+function truncate(text: string, bytes: number): string {
+  const buffer = Buffer.from(text).subarray(0, Math.max(0, bytes));
+  return new TextDecoder('utf-8', { fatal: false }).decode(buffer, { stream: true });
+}
+
+async function encodedBytes(output: Json, { converter, context }: OutputEncoder): Promise<number> {
+  if (converter.payloadCodecs.length === 0) return Buffer.byteLength(JSON.stringify(output));
+  const payloads = await encodeToPayloadsWithContext(converter, context, [output]);
+  return (payloads ?? []).reduce((sum, payload) => sum + (payload.data?.byteLength ?? 0), 0);
+}

@@ -1,0 +1,110 @@
+import type { Context } from '@temporalio/activity';
+import { z } from 'zod';
+import type { RegisteredAgent } from '../agents/registry.ts';
+import { digestText } from '../digest.ts';
+import { failure } from '../failures.ts';
+import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
+import { chatRequest } from '../transcript/chat-request.ts';
+import type { Conversation } from '../transcript/transcript.ts';
+import { decide } from './decide.ts';
+import type { ActivityDependencies } from './index.ts';
+import { whileAlive } from './liveness.ts';
+import type { ModelReply } from './models/model.ts';
+import { costOf } from './models/prices.ts';
+import { registeredAgent } from './registered-agent.ts';
+import { renderDefinition } from './render-definition.ts';
+import { runHistory } from './run-history.ts';
+
+/** Largest reply stored as one payload; the server's limit for one is 2 MB, after encoding. */
+const largestReply = 1024 * 1024;
+const partLength = 256 * 1024;
+
+/**
+ * One turn of the model: rebuilds the conversation, asks the model once, and returns its reply with what it means.
+ *
+ * Nothing in here is repeated by us: Temporal repeats the activity when it fails retryably.
+ */
+export async function callModel(dependencies: ActivityDependencies, input: CallModelInput): Promise<ModelTurn> {
+  return await whileAlive(async (context) => {
+    const { store, prices, provider } = dependencies;
+    const { workflowId, runId } = runHistory(context).run;
+    if (input.v > protocolVersion) {
+      throw failure('UnknownDecision', 'the workflow runs newer code than this worker; a newer worker takes the call');
+    }
+    const registered = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+    const conversation = await store.conversation(runHistory(context), context.info.activityId, input.since);
+    if (input.since.some((ref) => 'input' in ref)) await checkRunInput(registered, conversation);
+    const definition = await renderDefinition(registered, conversation, {
+      workflowId,
+      number: input.turn,
+      defaultModel: provider.defaultModel,
+    });
+    const reply = await ask(dependencies, registered, input, context, () =>
+      chatRequest(definition.snapshot, conversation.items),
+    );
+    const decision = await decide(registered, reply);
+    const cost = costOf(definition.snapshot.model, reply.usage, prices);
+    const text = JSON.stringify(reply.items);
+    const turn: ModelTurn = {
+      reply: reply.items,
+      decision,
+      definition: definition.digest,
+      ...(!definition.known && { snapshot: definition.snapshot }),
+      ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
+      usage: reply.usage,
+      ...(cost !== undefined && { cost }),
+      digest: digestText(text, JSON.stringify(decision)),
+    };
+    store.remember(runId, context.info.activityId, turn, text.length);
+    return Buffer.byteLength(text) > largestReply ? await storeInParts(context, turn, text) : turn;
+  });
+}
+
+/** Sends the request, bounded by the model's own time and the run's deadline. */
+async function ask(
+  { provider }: ActivityDependencies,
+  registered: RegisteredAgent,
+  input: CallModelInput,
+  context: Context,
+  request: () => ReturnType<typeof chatRequest>,
+): Promise<ModelReply> {
+  const { modelTimeoutMs } = registered;
+  const limits = { ...registered.limits, ...(input.deadline !== undefined && { deadlineMs: undefined }) };
+  // Before the first reply the workflow does not know the definition's own deadline.
+  const deadline = input.deadline ?? (limits.deadlineMs ? context.info.scheduledTimestampMs + limits.deadlineMs : Infinity);
+  const left = deadline - Date.now();
+  const late = () => failure('DeadlineReached', `the run's deadline passed in turn ${input.turn}`);
+  if (left <= 0) throw late();
+  const timeout = AbortSignal.timeout(Math.min(modelTimeoutMs, left, 2 ** 31 - 1));
+  const signal = AbortSignal.any([context.cancellationSignal, timeout]);
+  try {
+    return await provider.call(request(), { signal, attempt: context.info.attempt });
+  } catch (thrown) {
+    if (!timeout.aborted || context.cancellationSignal.aborted) throw thrown;
+    if (deadline <= Date.now()) throw late();
+    throw failure('ModelUnavailable', `the model did not answer within ${modelTimeoutMs} ms (modelTimeout)`);
+  }
+}
+
+async function checkRunInput({ agent, input: schema }: RegisteredAgent, { input }: Conversation): Promise<void> {
+  const parsed = await schema.safeParseAsync(input);
+  if (parsed.success) return;
+  const words = z.prettifyError(parsed.error).slice(0, 2_000);
+  throw failure('InvalidInput', `the input does not fit the schema of agent "${agent.name}":\n${words}`);
+}
+
+/**
+ * Stores a reply that is too large for one payload as signals of its own run, before the turn that names them completes. An
+ * attempt that dies in between leaves parts that nothing names.
+ */
+async function storeInParts(context: Context, turn: ModelTurn, text: string): Promise<ModelTurn> {
+  const { workflowId, runId } = runHistory(context).run;
+  const handle = context.client.workflow.getHandle(workflowId, runId);
+  const parts: string[] = [];
+  for (let at = 0; at < text.length; at += partLength) {
+    const part: ReplyPart = { digest: `${turn.digest}.${parts.length}`, text: text.slice(at, at + partLength) };
+    await handle.signal(names.replyPart, part);
+    parts.push(part.digest);
+  }
+  return { ...turn, reply: [], parts };
+}

@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import type { RegisteredAgent } from '../agents/registry.ts';
+import { canonicalJson, toJson } from '../digest.ts';
+import { describeThrown, failure, toError } from '../failures.ts';
+import { callsOf, type CallItem, type CallPlan, type Decision, type Json } from '../protocol.ts';
+import { duplicateMark } from './models/chat-reply.ts';
+import type { ModelReply } from './models/model.ts';
+
+/** Longest text of one mistake that goes back to the model. */
+const longestProblem = 2_000;
+/** Largest output: it becomes the workflow's result, which Temporal stores as one payload. */
+const largestOutput = 1024 * 1024;
+
+/** What a reply means: which calls run and under which options, whether it is the output, or what the model has to mend. */
+export async function decide(agent: RegisteredAgent, reply: ModelReply): Promise<Decision> {
+  if (reply.refusal) return { kind: 'end', type: 'ModelRefused', message: `the model declined: ${reply.refusal}` };
+  if (reply.stopped === 'filtered') {
+    return { kind: 'end', type: 'ModelContentFiltered', message: "the provider's content filter stopped the reply" };
+  }
+  const calls = callsOf(reply.items);
+  if (calls.length === 0) return await decideOutput(agent, reply);
+  const plans = await Promise.all(
+    calls.map(async (call, index) => {
+      const cut = reply.stopped === 'cut' && index === calls.length - 1;
+      return cut
+        ? { refused: 'Not executed: the reply reached the length limit within this call. Send it again, shorter.' }
+        : await planCall(agent, call);
+    }),
+  );
+  return { kind: 'calls', calls: plans };
+}
+
+async function planCall(agent: RegisteredAgent, call: CallItem): Promise<CallPlan> {
+  if (call.id.includes(duplicateMark)) {
+    return { refused: 'Not executed: an earlier call of the same reply has the same id. Send every call with an id of its own.' };
+  }
+  const registered = agent.tools.get(call.name);
+  if (!registered) return { refused: unknownTool(agent, call.name) };
+  const parsed = parseArguments(call.arguments);
+  if ('problem' in parsed) return { refused: parsed.problem };
+  const checked = await checkInput(agent, call.name, parsed.value);
+  if ('problem' in checked) return { refused: checked.problem };
+  const { tool, timeoutMs, retry, maxBytes } = registered;
+  return {
+    tool: call.name,
+    effect: tool.effect ?? 'once',
+    timeoutMs,
+    maxBytes,
+    ...(tool.whenUncertain === 'tell' && { whenUncertain: 'tell' as const }),
+    ...(Object.keys(retry).length > 0 && { retry }),
+  };
+}
+
+/** Tells the model which tools there are. */
+export function unknownTool(agent: RegisteredAgent, name: string): string {
+  const known = [...agent.tools.keys()];
+  return `There is no tool "${name.slice(0, 100)}". ${known.length > 0 ? `The tools are: ${known.join(', ')}.` : 'There are no tools: answer directly.'}`;
+}
+
+/** The arguments' JSON, or what is wrong with it in words for the model. No text at all counts as no arguments. */
+export function parseArguments(text: string): { value: Json } | { problem: string } {
+  if (text.trim() === '') return { value: {} };
+  try {
+    return { value: JSON.parse(text) as Json };
+  } catch (thrown) {
+    return { problem: `The arguments are not valid JSON: ${describeThrown(thrown)}. Send the call again with one JSON object.` };
+  }
+}
+
+/** The arguments as the tool takes them, or what does not fit in zod's own words. */
+export async function checkInput(
+  agent: RegisteredAgent,
+  tool: string,
+  value: Json,
+): Promise<{ input: unknown } | { problem: string }> {
+  const schema = agent.tools.get(tool)?.tool.input;
+  if (!schema) return { problem: unknownTool(agent, tool) };
+  const parsed = await parse(agent, schema, value);
+  if (parsed.success) return { input: parsed.data };
+  return { problem: `The arguments do not fit the tool's schema:\n${z.prettifyError(parsed.error)}`.slice(0, longestProblem) };
+}
+
+async function decideOutput(agent: RegisteredAgent, reply: ModelReply): Promise<Decision> {
+  const text = reply.items.map((item) => (item.type === 'message' ? item.text : '')).join('');
+  if (reply.stopped === 'cut') {
+    return { kind: 'correct', problem: 'Your reply was cut off at the length limit. Answer again, more briefly.' };
+  }
+  if (text.trim() === '') {
+    return { kind: 'correct', problem: 'Your reply was empty. Call a tool, or give your final answer.' };
+  }
+  const bytes = Buffer.byteLength(text);
+  if (bytes > largestOutput) {
+    return { kind: 'correct', problem: `Your answer has ${bytes} bytes; at most ${largestOutput} are possible. Answer more briefly.` };
+  }
+  if (!agent.output) return { kind: 'output' };
+  const json = parseAnswer(text);
+  if (json === undefined) {
+    return { kind: 'correct', problem: 'Your answer must be one JSON value that fits the required schema, and nothing else.' };
+  }
+  const parsed = await parse(agent, agent.output.zod, json);
+  if (!parsed.success) {
+    const words = z.prettifyError(parsed.error).slice(0, longestProblem);
+    return { kind: 'correct', problem: `Your answer does not fit the required schema:\n${words}` };
+  }
+  const output = toJson(parsed.data);
+  return plainJson(text) && canonicalJson(output) === canonicalJson(json)
+    ? { kind: 'output', json: true }
+    : { kind: 'output', output };
+}
+
+/** JSON as text, or in the Markdown fence that models like to put around it. */
+function parseAnswer(text: string): Json | undefined {
+  const fenced = /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/.exec(text);
+  try {
+    return JSON.parse(fenced?.[1] ?? text) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+function plainJson(text: string): boolean {
+  return !text.trimStart().startsWith('```');
+}
+
+/** Checks a value; what a schema's own functions throw is the agent's failure, not the model's. */
+async function parse(agent: RegisteredAgent, schema: z.ZodType, value: unknown): Promise<z.ZodSafeParseResult<unknown>> {
+  try {
+    return await schema.safeParseAsync(value);
+  } catch (thrown) {
+    throw failure('AgentCodeFailed', `a schema of agent "${agent.agent.name}" threw: ${describeThrown(thrown)}`, {
+      cause: toError(thrown),
+      final: true,
+    });
+  }
+}

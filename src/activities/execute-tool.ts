@@ -1,0 +1,152 @@
+import type { Context } from '@temporalio/activity';
+import type { ToolContext } from '../agents/define-tool.ts';
+import { ToolError } from '../agents/define-tool.ts';
+import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
+import { digestJson, digestText } from '../digest.ts';
+import { describeThrown, failure, toError } from '../failures.ts';
+import { callsOf, type ExecuteToolInput, type Json, type ToolResult } from '../protocol.ts';
+import { boundOutput } from './bounded-output.ts';
+import { checkInput, parseArguments, unknownTool } from './decide.ts';
+import type { ActivityDependencies } from './index.ts';
+import { whileAlive } from './liveness.ts';
+import { registeredAgent } from './registered-agent.ts';
+import { runHistory } from './run-history.ts';
+
+/** What heartbeats carry from one attempt to the next. */
+interface AttemptRecord {
+  /** Attempts that the tool itself failed; those that a dead worker cut short do not count. */
+  failures: number;
+  progress?: unknown;
+}
+
+/** What running a tool came to, before it is bounded. */
+type Outcome = { value: unknown } | { error: string } | { refused: string };
+
+/**
+ * Runs one tool call. What the model can mend comes back as a result; what may pass is thrown for Temporal to repeat, as
+ * often as the tool's author allows; after that the model is told.
+ */
+export async function executeTool(dependencies: ActivityDependencies, input: ExecuteToolInput): Promise<ToolResult> {
+  const record: AttemptRecord = { failures: 0 };
+  return await whileAlive(
+    async (context) => {
+      record.failures = (context.info.heartbeatDetails as AttemptRecord | undefined)?.failures ?? 0;
+      const registered = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+      const outcome = await attempt(dependencies, registered, input, context, record);
+      return await toResult(dependencies, outcome, input, context);
+    },
+    () => record,
+  );
+}
+
+async function attempt(
+  dependencies: ActivityDependencies,
+  registered: RegisteredAgent,
+  input: ExecuteToolInput,
+  context: Context,
+  record: AttemptRecord,
+): Promise<Outcome> {
+  // The definition may have changed since the model decided: a deploy, or days of waiting in between.
+  const tool = registered.tools.get(input.tool);
+  if (!tool) return { refused: unknownTool(registered, input.tool) };
+  const value = await argumentsOf(dependencies, input, context);
+  const checked = await checkInput(registered, input.tool, value);
+  if ('problem' in checked) return { refused: checked.problem };
+  const effect = tool.tool.effect ?? 'once';
+  try {
+    const output = await runTool(tool, checked.input, value, input, context, record);
+    return await checkOutput(tool, output);
+  } catch (thrown) {
+    if (thrown instanceof ToolError) return { error: thrown.message };
+    if (context.cancellationSignal.aborted) throw thrown;
+    const said = `The tool "${input.tool}" failed: ${describeThrown(thrown)}`;
+    if (effect === 'once') return uncertain(tool, said);
+    record.failures += 1;
+    if (record.failures >= input.attempts) return { error: said };
+    context.heartbeat(record);
+    throw failure('ToolAttemptFailed', said, { cause: toError(thrown) });
+  }
+}
+
+/** A throw proves nothing about the effect: the answer may have been lost after it happened. */
+function uncertain({ tool }: RegisteredTool, said: string): Outcome {
+  if (tool.whenUncertain === 'tell') return { error: `${said}. It may or may not have taken effect; do not repeat it blindly.` };
+  throw failure('EffectUncertain', `${said}. It must not happen twice, and it may or may not have taken effect: look before you start the run again`);
+}
+
+async function argumentsOf(dependencies: ActivityDependencies, input: ExecuteToolInput, context: Context): Promise<Json> {
+  if (!input.call) return input.input ?? {};
+  const { reply, digest, index } = input.call;
+  const turn = await dependencies.store.reply(runHistory(context), reply, digest);
+  const call = callsOf(turn.reply)[index];
+  const parsed = parseArguments(call?.arguments ?? '');
+  if ('problem' in parsed) throw failure('TranscriptCorrupt', `call ${index} of ${reply} has no arguments that can be read`);
+  return parsed.value;
+}
+
+async function runTool(
+  { tool, timeoutMs }: RegisteredTool,
+  checked: unknown,
+  value: Json,
+  { agent }: ExecuteToolInput,
+  context: Context,
+  record: AttemptRecord,
+): Promise<unknown> {
+  const { activityId, workflowExecution } = context.info;
+  const { workflowId = '', runId = '' } = workflowExecution ?? {};
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const toolContext: ToolContext = {
+    signal: AbortSignal.any([context.cancellationSignal, timeout]),
+    heartbeat: (progress) => {
+      record.progress = progress;
+      context.heartbeat(record);
+    },
+    idempotencyKey: digestText(workflowId, activityId, tool.name, digestJson(value)),
+    deadline: new Date(Date.now() + timeoutMs),
+    log: context.log,
+    run: { workflowId, runId, agent, call: activityId },
+  };
+  const work = (async () => await tool.execute(checked as never, toolContext))();
+  // A tool that ignores its signal must not hold the call; what it does afterwards is not waited for.
+  return await Promise.race([work, rejectOn(context.cancellationSignal), rejectOn(timeout, timeoutMs)]);
+}
+
+async function rejectOn(signal: AbortSignal, timeoutMs?: number): Promise<never> {
+  return await new Promise((_resolve, reject) => {
+    const leave = () => {
+      reject(timeoutMs === undefined ? toError(signal.reason) : new Error(`it did not finish within ${timeoutMs} ms`));
+    };
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
+  });
+}
+
+async function checkOutput({ tool }: RegisteredTool, output: unknown): Promise<Outcome> {
+  if (!tool.output) return { value: output };
+  const parsed = await tool.output.safeParseAsync(output);
+  if (parsed.success) return { value: parsed.data };
+  const [issue] = parsed.error.issues;
+  const at = issue?.path.length ? ` at ${issue.path.join('.')}` : '';
+  return { error: `The tool "${tool.name}" returned something that does not fit its output schema${at}: ${issue?.message}` };
+}
+
+async function toResult(
+  { store }: ActivityDependencies,
+  outcome: Outcome,
+  { tool, maxBytes }: ExecuteToolInput,
+  context: Context,
+): Promise<ToolResult> {
+  const { activityId, namespace, workflowExecution } = context.info;
+  const value = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
+  const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
+    converter: context.client.options.loadedDataConverter,
+    context: { type: 'activity', namespace, activityId, workflowId: workflowExecution?.workflowId ?? '', isLocal: false },
+  });
+  const flags = {
+    ...((error || 'error' in outcome) && { error: true as const }),
+    ...('refused' in outcome && { refused: true as const }),
+  };
+  const result = { output, ...flags, bytes, digest: digestText(JSON.stringify(output), JSON.stringify(flags)) };
+  store.remember(workflowExecution?.runId ?? '', activityId, result, bytes);
+  return result;
+}

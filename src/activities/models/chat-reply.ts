@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import type { Item, Usage } from '../../protocol.ts';
+import type { ModelReply } from './model.ts';
+
+// What is read of a completion and nothing more: compatible servers leave out or add fields freely.
+const toolCall = z.object({
+  id: z.string().nullish(),
+  function: z.object({ name: z.string().nullish(), arguments: z.unknown() }).nullish(),
+});
+const completionSchema = z.object({
+  choices: z
+    .array(
+      z.object({
+        finish_reason: z.string().nullish(),
+        message: z.object({
+          content: z.union([z.string(), z.array(z.object({ text: z.string().nullish() }))]).nullish(),
+          refusal: z.string().nullish(),
+          tool_calls: z.array(toolCall).nullish(),
+        }),
+      }),
+    )
+    .min(1),
+  usage: z
+    .object({
+      prompt_tokens: z.number().nullish(),
+      completion_tokens: z.number().nullish(),
+      prompt_tokens_details: z.object({ cached_tokens: z.number().nullish() }).nullish(),
+      completion_tokens_details: z.object({ reasoning_tokens: z.number().nullish() }).nullish(),
+    })
+    .nullish(),
+});
+
+/** A chat completion in our terms; `undefined` for a value that is none. Of several choices the first counts. */
+export function parseChatReply(value: unknown): ModelReply | undefined {
+  const parsed = completionSchema.safeParse(value);
+  const choice = parsed.data?.choices[0];
+  if (!parsed.success || !choice) return undefined;
+  const { message, finish_reason: reason } = choice;
+  const { content } = message;
+  const text = typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join('');
+  const items: Item[] = text === '' ? [] : [{ type: 'message', role: 'assistant', text }];
+  const ids = new Set<string>();
+  for (const [index, call] of (message.tool_calls ?? []).entries()) {
+    items.push({
+      type: 'call',
+      id: uniqueId(call.id || `call_${index}`, ids),
+      name: call.function?.name ?? '',
+      arguments: argumentsText(call.function?.arguments),
+    });
+  }
+  return {
+    items,
+    usage: usageOf(parsed.data.usage),
+    stopped: reason === 'length' ? 'cut' : reason === 'content_filter' ? 'filtered' : 'done',
+    ...(message.refusal && { refusal: message.refusal }),
+  };
+}
+
+/** Two calls of one reply with one id would share a result; the marker also tells the decision which is the copy. */
+function uniqueId(id: string, taken: Set<string>): string {
+  let unique = id;
+  for (let copy = 2; taken.has(unique); copy += 1) unique = `${id}${duplicateMark}${copy}`;
+  taken.add(unique);
+  return unique;
+}
+
+/** Stands between a call id that was used before in the same reply and a counter. */
+export const duplicateMark = '_duplicate_';
+
+function argumentsText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  // Some servers send the object itself.
+  return value === null || value === undefined ? '' : JSON.stringify(value);
+}
+
+function usageOf(usage: z.infer<typeof completionSchema>['usage']): Usage {
+  const cached = usage?.prompt_tokens_details?.cached_tokens;
+  const reasoning = usage?.completion_tokens_details?.reasoning_tokens;
+  return {
+    input: usage?.prompt_tokens ?? 0,
+    output: usage?.completion_tokens ?? 0,
+    ...(cached && { cached }),
+    ...(reasoning && { reasoning }),
+  };
+}

@@ -1,0 +1,55 @@
+import { APIConnectionError, APIError } from 'openai';
+import type { ApplicationFailure } from '@temporalio/common';
+import { describeThrown, failure, toError } from '../../failures.ts';
+
+/** Attempts after which an error of unknown class is final. */
+const unknownErrorAttempts = 5;
+
+/**
+ * The failure for an error of the `openai` client: by its status first, by headers second. The server's own word on when to
+ * come back (`retry-after-ms`, `retry-after`) becomes Temporal's next retry delay.
+ */
+export function modelFailure(thrown: unknown, attempt: number, secret: string): ApplicationFailure {
+  // Some servers quote the credentials they refuse.
+  const said = describeThrown(thrown).replaceAll(secret, '[key]').slice(0, 1_000);
+  const cause = plainError(toError(thrown).name, said);
+  if (thrown instanceof APIConnectionError) {
+    return failure('ModelUnavailable', `the model provider could not be reached: ${said}`, { cause });
+  }
+  if (!(thrown instanceof APIError) || typeof thrown.status !== 'number') {
+    const final = attempt >= unknownErrorAttempts;
+    return failure('ModelUnavailable', `the model call failed: ${said}`, { cause, final });
+  }
+  const { status, headers } = thrown as APIError<number, Headers>;
+  const nextRetryMs = retryAfter(headers);
+  const message = `the model provider answered ${status}: ${said}`;
+  if (headers?.get('x-should-retry') === 'true') return failure('ModelUnavailable', message, { nextRetryMs });
+  if (status === 401 || status === 403) {
+    return failure('ModelAuthentication', `${message}. Check the provider's API key and base URL on the worker`);
+  }
+  if (thrown.code === 'insufficient_quota') {
+    return failure('ModelQuotaExhausted', `${message}. Raise the account's limit at the provider, then start the run again`);
+  }
+  const retryable = [408, 409, 425, 429].includes(status) || status >= 500;
+  if (retryable && headers?.get('x-should-retry') !== 'false') {
+    return failure('ModelUnavailable', message, { nextRetryMs });
+  }
+  return failure('ModelBadRequest', message, { details: [{ status }] });
+}
+
+function retryAfter(headers: Headers | undefined): number | undefined {
+  const milliseconds = Number(headers?.get('retry-after-ms') ?? Number.NaN);
+  if (Number.isFinite(milliseconds) && milliseconds >= 0) return milliseconds;
+  const text = headers?.get('retry-after');
+  if (!text) return undefined;
+  const seconds = Number(text);
+  const delay = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(text) - Date.now();
+  return Number.isFinite(delay) && delay > 0 ? delay : undefined;
+}
+
+/** An error without the request, headers and body that the client hangs on its own. */
+function plainError(name: string, message: string): Error {
+  const error = new Error(message);
+  error.name = name;
+  return error;
+}

@@ -1,0 +1,36 @@
+import type { Usage } from '../../protocol.ts';
+
+/** US dollars for a million tokens. */
+export interface Price {
+  input: number;
+  /** Default: as `input`. */
+  cached?: number;
+  output: number;
+}
+
+/** Prices by model name. */
+export type PriceTable = Readonly<Record<string, Price>>;
+
+/** OpenAI's list prices for its standard tier, as published in September 2025. Source: openai.com, "API pricing". */
+export const defaultPrices: PriceTable = {
+  'gpt-5': { input: 1.25, cached: 0.125, output: 10 },
+  'gpt-5-mini': { input: 0.25, cached: 0.025, output: 2 },
+  'gpt-5-nano': { input: 0.05, cached: 0.005, output: 0.4 },
+  'gpt-4.1': { input: 2, cached: 0.5, output: 8 },
+  'gpt-4.1-mini': { input: 0.4, cached: 0.1, output: 1.6 },
+  'gpt-4.1-nano': { input: 0.1, cached: 0.025, output: 0.4 },
+  'gpt-4o': { input: 2.5, cached: 1.25, output: 10 },
+  'gpt-4o-mini': { input: 0.15, cached: 0.075, output: 0.6 },
+  o3: { input: 2, cached: 0.5, output: 8 },
+  'o4-mini': { input: 1.1, cached: 0.275, output: 4.4 },
+};
+
+/** What a call cost in US dollars; `undefined` for a model whose price is not known. A dated name has its family's price. */
+export function costOf(model: string, usage: Usage, prices: PriceTable): number | undefined {
+  const price = prices[model] ?? prices[model.replace(/-\d{4}-\d{2}-\d{2}$/, '')];
+  if (!price) return undefined;
+  const cached = usage.cached ?? 0;
+  const dollars =
+    (usage.input - cached) * price.input + cached * (price.cached ?? price.input) + usage.output * price.output;
+  return dollars / 1_000_000;
+}

@@ -1,0 +1,16 @@
+import type { RegisteredAgent, Registry } from '../agents/registry.ts';
+import { failure } from '../failures.ts';
+
+/** How long after it was scheduled a call waits for a worker that knows its agent. */
+const deployPatienceMs = 5 * 60_000;
+
+/** The agent of a call. One that this worker lacks may be on its way in a rolling deploy, so the call is repeated for a while. */
+export function registeredAgent(registry: Registry, name: string, scheduledAt: number): RegisteredAgent {
+  const agent = registry.get(name);
+  if (agent) return agent;
+  const known = registry.names.join(', ');
+  throw failure('UnknownAgent', `no agent "${name}" on this worker, which has: ${known}`, {
+    final: Date.now() - scheduledAt > deployPatienceMs,
+    nextRetryMs: 2_000,
+  });
+}

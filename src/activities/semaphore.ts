@@ -1,0 +1,39 @@
+/** Lets a bounded number of tasks run at the same time, first come first served. */
+export class Semaphore {
+  private free: number;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(permits: number) {
+    this.free = permits;
+  }
+
+  /** Runs the task when a permit is free; rejects with the signal's reason when it is aborted before. */
+  async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.acquire(signal);
+    try {
+      return await task();
+    } finally {
+      this.free += 1;
+      this.waiting.shift()?.();
+    }
+  }
+
+  private async acquire(signal?: AbortSignal): Promise<void> {
+    while (this.free === 0) {
+      signal?.throwIfAborted();
+      await new Promise<void>((resolve, reject) => {
+        const wake = () => {
+          signal?.removeEventListener('abort', leave);
+          resolve();
+        };
+        const leave = () => {
+          this.waiting.splice(this.waiting.indexOf(wake), 1);
+          reject(signal?.reason as Error);
+        };
+        this.waiting.push(wake);
+        signal?.addEventListener('abort', leave, { once: true });
+      });
+    }
+    this.free -= 1;
+  }
+}

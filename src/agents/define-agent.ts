@@ -1,0 +1,107 @@
+import type { Duration } from '@temporalio/common';
+import type { z } from 'zod';
+import type { Json, Limits } from '../protocol.ts';
+import type { AnyTool } from './define-tool.ts';
+
+/** What an instructions function knows of the run. */
+export interface InstructionsContext<Input> {
+  input: Input;
+  workflowId: string;
+  /** The turn that is about to begin, from 1. */
+  turn: number;
+}
+
+/** Bounds on a run, as an author writes them. */
+export interface AgentLimits extends Omit<Limits, 'deadlineMs'> {
+  /** Time from the run's start, such as `'10 minutes'`. Default: none. */
+  deadline?: Duration;
+}
+
+/** Options a provider is given with every request. A provider that lacks one refuses the request by name. */
+export interface ModelSettings {
+  temperature?: number;
+  topP?: number;
+  /** Most tokens of one reply. */
+  maxOutputTokens?: number;
+  reasoningEffort?: 'none' | 'minimal' | 'low' | 'medium' | 'high' | 'xhigh';
+  /** `auto` lets the model choose, `required` makes it call a tool, `none` keeps it from calling one. */
+  toolChoice?: 'auto' | 'required' | 'none';
+  parallelToolCalls?: boolean;
+  seed?: number;
+}
+
+/** The argument of {@link defineAgent}. */
+export interface AgentOptions<Name extends string, In extends z.ZodType, Out extends z.ZodType> {
+  /** Unique on a worker: letters, digits, `_` or `-`. */
+  name: Name;
+  /** One sentence for people and for agents that may hand over to this one. */
+  description?: string;
+  /**
+   * What the model is told before the conversation. A function is called on the worker, and what it returns is stored with
+   * the reply, so that it may read a clock or a database.
+   */
+  instructions: string | ((context: InstructionsContext<z.output<In>>) => string | Promise<string>);
+  /** Whether an instructions function is called once a `run` and again after a deploy that changed it, or every `turn`. Default `run`. */
+  instructionsPer?: 'run' | 'turn';
+  /** The model's name at the provider. Default: the worker's. */
+  model?: string;
+  settings?: ModelSettings;
+  tools?: readonly AnyTool[];
+  /** Names of agents this one may pass control to. */
+  handoffs?: readonly string[];
+  /** Default: a string. */
+  input?: In;
+  /** Default: the text of the model's last reply. */
+  output?: Out;
+  limits?: AgentLimits;
+  /** Time for one model call. Default 10 minutes. */
+  modelTimeout?: Duration;
+}
+
+/** An agent: made by {@link defineAgent}. */
+export interface Agent<
+  Name extends string = string,
+  In extends z.ZodType = z.ZodType,
+  Out extends z.ZodType = z.ZodType,
+> extends AgentOptions<Name, In, Out> {
+  readonly kind: 'agent';
+}
+
+/** Any agent, whatever its schemas: what a registry holds. */
+export type AnyAgent = Omit<Agent, 'instructions'> & {
+  instructions: string | ((context: InstructionsContext<never>) => string | Promise<string>);
+};
+
+/** The value a run of this agent is started with. */
+export type AgentInput<A> = A extends { readonly kind: 'agent'; input?: infer In }
+  ? z.input<Extract<In, z.ZodType>>
+  : never;
+
+/** The value a run of this agent returns. */
+export type AgentOutput<A> = A extends { readonly kind: 'agent'; output?: infer Out }
+  ? z.output<Extract<Out, z.ZodType>>
+  : never;
+
+/**
+ * Declares an agent: who it is, what it may do, and what bounds it.
+ *
+ * The definition stays on the worker. Workflow code knows the agent by name and type only, through `proxyAgents`, so that
+ * a change to it can be deployed while runs are open.
+ */
+export function defineAgent<
+  const Name extends string,
+  In extends z.ZodType = z.ZodString,
+  Out extends z.ZodType = z.ZodString,
+>(options: AgentOptions<Name, In, Out>): Agent<Name, In, Out> {
+  return Object.freeze({ ...options, kind: 'agent' as const });
+}
+
+/** Whether a value, such as an export of a module, is an agent. */
+export function isAgent(value: unknown): value is AnyAgent {
+  return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'agent';
+}
+
+/** Settings as JSON, without the absent ones. */
+export function settingsJson(settings: ModelSettings | undefined): { [key: string]: Json } {
+  return JSON.parse(JSON.stringify(settings ?? {})) as { [key: string]: Json };
+}

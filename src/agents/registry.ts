@@ -1,0 +1,204 @@
+import { z } from 'zod';
+import { msToNumber } from '@temporalio/common/lib/time.js';
+import { digestJson, digestText } from '../digest.ts';
+import { describeThrown } from '../failures.ts';
+import type { DefinitionSnapshot, Json, Limits, ToolRetry, ToolSchema } from '../protocol.ts';
+import { isAgent, settingsJson, type AnyAgent } from './define-agent.ts';
+import type { AnyTool } from './define-tool.ts';
+import { isStrictSchema } from './strict-schema.ts';
+
+/** Agents as they are handed to a worker: a list, or modules whose exports hold them. */
+export type AgentSource = readonly unknown[] | Record<string, unknown>;
+
+/** Every definition a worker knows, checked. */
+export interface Registry {
+  get(name: string): RegisteredAgent | undefined;
+  readonly names: readonly string[];
+}
+
+/** An agent in the form in which turns use it. */
+export interface RegisteredAgent {
+  readonly agent: AnyAgent;
+  readonly input: z.ZodType;
+  /** Absent where the output is the model's text. */
+  readonly output?: { name: string; schema: Json; strict: boolean; zod: z.ZodType };
+  readonly tools: ReadonlyMap<string, RegisteredTool>;
+  readonly limits: Limits;
+  readonly modelTimeoutMs: number;
+  /** Digest of everything in the definition that the model or the run can notice. */
+  readonly source: string;
+  /** What is given to the model, but for its name and the rendered instructions. */
+  readonly surface: Pick<DefinitionSnapshot, 'tools' | 'output' | 'settings'>;
+}
+
+/** A tool in the form in which calls use it. */
+export interface RegisteredTool {
+  readonly tool: AnyTool;
+  readonly schema: ToolSchema;
+  readonly timeoutMs: number;
+  readonly retry: ToolRetry;
+  readonly maxBytes: number;
+}
+
+/** Bytes of one tool result that reach the model by default. */
+export const defaultResultBytes = 64 * 1024;
+const largestResultBytes = 1024 * 1024;
+const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
+
+/**
+ * Checks all definitions together and makes the registry.
+ *
+ * Throws one `TypeError` that lists everything that is wrong: duplicate names, handoffs to agents that do not exist,
+ * schemas that JSON Schema cannot express, options out of range.
+ */
+export function createRegistry(...sources: AgentSource[]): Registry {
+  const problems: string[] = [];
+  const agents = new Map<string, RegisteredAgent>();
+  const seen = new Set<unknown>();
+  for (const agent of sources.flatMap(agentsOf)) {
+    if (seen.has(agent)) continue;
+    seen.add(agent);
+    if (agents.has(agent.name)) problems.push(`two agents are named "${agent.name}"; rename one`);
+    else agents.set(agent.name, register(agent, problems));
+  }
+  for (const { agent } of agents.values()) {
+    for (const target of agent.handoffs ?? []) {
+      if (!agents.has(target)) problems.push(`agent "${agent.name}" hands over to "${target}", which is not registered`);
+    }
+  }
+  if (agents.size === 0) problems.push('there is no agent; pass the module that exports them, or a list');
+  if (problems.length > 0) {
+    throw new TypeError(`The agents cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  }
+  return { get: (name) => agents.get(name), names: [...agents.keys()] };
+}
+
+function agentsOf(source: AgentSource): AnyAgent[] {
+  return Object.values(source).flatMap((value) => {
+    if (isAgent(value)) return [value];
+    // A list of modules: `[agents, moreAgents]`.
+    const isModule = Array.isArray(source) && typeof value === 'object' && value !== null;
+    return isModule ? Object.values(value).filter(isAgent) : [];
+  });
+}
+
+function register(agent: AnyAgent, problems: string[]): RegisteredAgent {
+  const where = `agent "${agent.name}"`;
+  const note = (problem: string) => problems.push(`${where}: ${problem}`);
+  if (!namePattern.test(agent.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
+  if (typeof agent.instructions !== 'string' && typeof agent.instructions !== 'function') {
+    note('instructions must be text or a function');
+  }
+  const input: z.ZodType = agent.input ?? z.string();
+  if (agent.input) jsonSchema(agent.input, 'input', note);
+  const tools = new Map<string, RegisteredTool>();
+  for (const tool of agent.tools ?? []) {
+    if (tools.has(tool.name)) note(`two tools are named "${tool.name}"`);
+    else tools.set(tool.name, registerTool(tool, note));
+  }
+  const output = agent.output && !isText(agent.output) ? registerOutput(agent.output, agent.name, note) : undefined;
+  const settings = settingsJson(agent.settings);
+  const surface = {
+    tools: [...tools.values()].map(({ schema }) => schema),
+    ...(output && { output: { name: output.name, schema: output.schema, strict: output.strict } }),
+    ...(Object.keys(settings).length > 0 && { settings }),
+  };
+  return {
+    agent,
+    input,
+    ...(output && { output }),
+    tools,
+    limits: limitsOf(agent, note),
+    modelTimeoutMs: milliseconds(agent.modelTimeout ?? '10 minutes', 'modelTimeout', note),
+    source: digestText(digestJson(surface as unknown as Json), agent.model ?? '', instructionsText(agent)),
+    surface,
+  };
+}
+
+function registerTool(tool: AnyTool, agentNote: (problem: string) => void): RegisteredTool {
+  const note = (problem: string) => agentNote(`tool "${tool.name}": ${problem}`);
+  if (!namePattern.test(tool.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
+  if (typeof tool.execute !== 'function') note('execute must be a function');
+  const effects = ['read', 'idempotent', 'once'];
+  if (tool.effect !== undefined && !effects.includes(tool.effect)) note(`effect must be one of ${effects.join(', ')}`);
+  const parameters = jsonSchema(tool.input, 'input', note);
+  if ((parameters as { type?: Json }).type !== 'object') note('input must be an object schema (z.object)');
+  if (tool.output) jsonSchema(tool.output, 'output', note, 'output');
+  const maxBytes = tool.maxResultBytes ?? defaultResultBytes;
+  if (!(maxBytes >= 256 && maxBytes <= largestResultBytes)) {
+    note(`maxResultBytes must be from 256 to ${largestResultBytes}`);
+  }
+  const { retry } = tool;
+  if (tool.effect === 'once' || tool.effect === undefined) {
+    if ((retry?.maximumAttempts ?? 1) > 1) note('a "once" tool cannot have more than one attempt; declare its effect');
+  }
+  return {
+    tool,
+    schema: { name: tool.name, description: tool.description, parameters, strict: isStrictSchema(parameters) },
+    timeoutMs: milliseconds(tool.timeout ?? '5 minutes', 'timeout', note),
+    retry: {
+      ...(retry?.maximumAttempts !== undefined && { maximumAttempts: retry.maximumAttempts }),
+      ...(retry?.initialInterval !== undefined && {
+        initialIntervalMs: milliseconds(retry.initialInterval, 'retry.initialInterval', note),
+      }),
+      ...(retry?.maximumInterval !== undefined && {
+        maximumIntervalMs: milliseconds(retry.maximumInterval, 'retry.maximumInterval', note),
+      }),
+      ...(retry?.backoffCoefficient !== undefined && { backoffCoefficient: retry.backoffCoefficient }),
+    },
+    maxBytes,
+  };
+}
+
+function registerOutput(zod: z.ZodType, agent: string, note: (problem: string) => void): RegisteredAgent['output'] {
+  const schema = jsonSchema(zod, 'output', note);
+  return { name: `${agent}_output`.slice(0, 64), schema, strict: isStrictSchema(schema), zod };
+}
+
+function isText(schema: z.ZodType): boolean {
+  return schema instanceof z.ZodString;
+}
+
+function jsonSchema(schema: unknown, what: string, note: (problem: string) => void, io: 'input' | 'output' = 'input'): Json {
+  try {
+    // Draft 7 is what the providers document; `$schema` itself is noise in every request.
+    const { $schema: _, ...rest } = z.toJSONSchema(schema as z.ZodType, { target: 'draft-7', io }) as { [key: string]: Json };
+    return closeObjects(JSON.parse(JSON.stringify(rest)) as Json);
+  } catch (thrown) {
+    note(`${what} is not a schema that JSON Schema can express: ${describeThrown(thrown)}`);
+    return {};
+  }
+}
+
+/** Tells the model that an object takes no other keys, as zod drops them anyway. */
+function closeObjects(schema: Json): Json {
+  if (Array.isArray(schema)) return schema.map(closeObjects);
+  if (schema === null || typeof schema !== 'object') return schema;
+  const closed = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, closeObjects(value)]));
+  const open = closed.type === 'object' && 'properties' in closed && !('additionalProperties' in closed);
+  return open ? { ...closed, additionalProperties: false } : closed;
+}
+
+function limitsOf(agent: AnyAgent, note: (problem: string) => void): Limits {
+  const { deadline, ...limits } = agent.limits ?? {};
+  for (const [name, value] of Object.entries(limits)) {
+    if (value !== undefined && !(typeof value === 'number' && value > 0)) note(`limits.${name} must be a positive number`);
+  }
+  return { ...limits, ...(deadline !== undefined && { deadlineMs: milliseconds(deadline, 'limits.deadline', note) }) };
+}
+
+function milliseconds(duration: string | number, what: string, note: (problem: string) => void): number {
+  try {
+    const value = msToNumber(duration as number);
+    if (Number.isFinite(value) && value > 0) return value;
+  } catch {
+    // Reported below, as for a number that is no duration.
+  }
+  note(`${what} must be a positive number of milliseconds or text such as "30 seconds"`);
+  return 1;
+}
+
+function instructionsText({ instructions }: AnyAgent): string {
+  // A function's text stands for what it does: a deploy that edits it renders the instructions again.
+  return typeof instructions === 'string' ? `text ${instructions}` : `function ${String(instructions)}`;
+}

@@ -1,0 +1,146 @@
+import {
+  Client,
+  Connection,
+  WorkflowExecutionAlreadyStartedError,
+  type ClientOptions,
+  type ConnectionLike,
+  type WorkflowStartOptions,
+} from '@temporalio/client';
+import { msToNumber } from '@temporalio/common/lib/time.js';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import type { AgentInput, AgentLimits, AgentOutput } from '../agents/define-agent.ts';
+import { canonicalJson, toJson } from '../digest.ts';
+import { failure } from '../failures.ts';
+import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
+import { summary } from '../summary.ts';
+import { RunHandle } from './run-handle.ts';
+
+/** The argument of {@link createClient}. */
+export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
+  /** Default: made from the environment and Temporal's profiles (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE`, …). */
+  connection?: ConnectionLike;
+  /** Where the agents' workers listen. Default `cadenza`. */
+  taskQueue?: string;
+}
+
+/** How a run is started. */
+export interface StartOptions extends Pick<WorkflowStartOptions, 'memo' | 'priority' | 'typedSearchAttributes' | 'startDelay'> {
+  /** The run's workflow id, which makes starting it again harmless. Default: the agent's name and a random part. */
+  id?: string;
+  /** Go before the agent's own. */
+  limits?: AgentLimits;
+  taskQueue?: string;
+}
+
+/** What a start needs to know of an agent: its definition, or its name alone, when the worker does all the checking. */
+export type AgentReference = { readonly kind: 'agent'; readonly name: string; readonly input?: z.ZodType } | string;
+
+type InputOf<A> = A extends string ? Json : AgentInput<A>;
+type OutputOf<A> = A extends string ? Json : AgentOutput<A>;
+
+/** Most bytes of one message from the server. Histories come in pages of up to several megabytes; gRPC's own limit is 4 MB. */
+const longestMessage = 128 * 1024 * 1024;
+
+/**
+ * Starts agent runs and looks at them. Connect once per process.
+ *
+ * Throws what Temporal's `Connection.connect` throws when there is no server.
+ */
+export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
+  const { connection, taskQueue = 'cadenza', ...rest } = options;
+  const environment = connection ? undefined : loadClientConnectConfig();
+  const namespace = rest.namespace ?? environment?.namespace;
+  const own = connection ? undefined : await connect(environment?.connectionOptions);
+  const client = new Client({
+    ...rest,
+    connection: connection ?? (own as Connection),
+    ...(namespace !== undefined && { namespace }),
+  });
+  return new CadenzaClient(client, taskQueue, async () => await own?.close());
+}
+
+async function connect(options: Parameters<typeof Connection.connect>[0]): Promise<Connection> {
+  return await Connection.connect({
+    ...options,
+    channelArgs: { 'grpc.max_receive_message_length': longestMessage, ...options?.channelArgs },
+  });
+}
+
+/** Made by {@link createClient}. */
+export class CadenzaClient {
+  /** Temporal's own client, for everything that is not about agents. */
+  readonly temporal: Client;
+  private readonly taskQueue: string;
+  private readonly closeOwn: () => Promise<void>;
+
+  constructor(temporal: Client, taskQueue: string, close: () => Promise<void>) {
+    this.temporal = temporal;
+    this.taskQueue = taskQueue;
+    this.closeOwn = close;
+  }
+
+  /**
+   * Starts a run and returns its handle without waiting for it.
+   *
+   * With an `id` that another run has, it returns that run if agent and input are equal, and otherwise fails as `RunIdInUse`; a
+   * run that failed is started again. Throws a `TypeError` for an input that does not fit the agent's schema.
+   */
+  async start<A extends AgentReference>(agent: A, input: InputOf<A>, options: StartOptions = {}): Promise<RunHandle<OutputOf<A>>> {
+    const name = typeof agent === 'string' ? agent : agent.name;
+    checkInput(agent, input);
+    const { id = `${name}-${randomUUID().slice(0, 8)}`, limits, taskQueue = this.taskQueue, ...rest } = options;
+    const start: AgentStart = { agent: name, input: toJson(input), ...(limits && { limits: protocolLimits(limits) }) };
+    try {
+      const handle = await this.temporal.workflow.start(names.workflow, {
+        ...rest,
+        workflowId: id,
+        taskQueue,
+        args: [start],
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
+        staticSummary: summary(name, start.input),
+      });
+      return new RunHandle(this.temporal, id, handle.firstExecutionRunId);
+    } catch (thrown) {
+      if (!(thrown instanceof WorkflowExecutionAlreadyStartedError)) throw thrown;
+      return await this.existing(id, start);
+    }
+  }
+
+  /** Starts a run and waits for its result. Throws what {@link RunHandle.result} throws. */
+  async run<A extends AgentReference>(agent: A, input: InputOf<A>, options: StartOptions = {}): Promise<RunResult<OutputOf<A>>> {
+    const handle = await this.start(agent, input, options);
+    return await handle.result();
+  }
+
+  /** The handle of a run that exists. Without a `runId` it means the latest run under the id. */
+  get<Output = Json>(id: string, runId?: string): RunHandle<Output> {
+    return new RunHandle(this.temporal, id, runId);
+  }
+
+  /** Closes the connection, if {@link createClient} made it. */
+  async close(): Promise<void> {
+    await this.closeOwn();
+  }
+
+  private async existing<Output>(id: string, start: AgentStart): Promise<RunHandle<Output>> {
+    const handle = new RunHandle<Output>(this.temporal, id);
+    const running = await handle.startedWith();
+    const same = running?.agent === start.agent && canonicalJson(running.input ?? null) === canonicalJson(start.input ?? null);
+    if (same) return handle;
+    throw failure('RunIdInUse', `another run has the id "${id}", with ${running?.agent === start.agent ? 'another input' : `agent "${running?.agent}"`}; choose an id of its own`);
+  }
+}
+
+function checkInput(agent: AgentReference, input: unknown): void {
+  if (typeof agent === 'string') return;
+  const parsed = (agent.input ?? z.string()).safeParse(input);
+  if (!parsed.success) {
+    throw new TypeError(`The input does not fit the schema of agent "${agent.name}":\n${z.prettifyError(parsed.error)}`);
+  }
+}
+
+function protocolLimits({ deadline, ...limits }: AgentLimits): NonNullable<AgentStart['limits']> {
+  return { ...limits, ...(deadline !== undefined && { deadlineMs: msToNumber(deadline) }) };
+}

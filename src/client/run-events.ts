@@ -1,0 +1,159 @@
+import type { Item, Json, RunResult, Usage } from '../protocol.ts';
+import { parseCallId } from '../protocol.ts';
+import { readForward, type HistorySource } from '../transcript/history-events.ts';
+import type { PayloadReader } from '../transcript/payload-reader.ts';
+import { RecordReader, type HistoryRecord } from '../transcript/records.ts';
+
+/** One thing that happened in a run. `cursor` names its place: `events({ after: cursor })` goes on behind it. */
+export type RunEvent = { cursor: string; at: Date } & (
+  | { type: 'started'; agent: string; input: Json | undefined }
+  | { type: 'turn-started'; turn: number }
+  /** The model has answered. `attempts` over 1 says that earlier ones failed or were lost. */
+  | { type: 'replied'; turn: number; reply: Item[]; decision: string; problem?: string; usage: Usage; cost?: number; attempts: number }
+  | { type: 'tool-started'; turn: number; call: string; tool: string; input?: Json }
+  | { type: 'tool-finished'; turn: number; call: string; tool: string; output: Json; error: boolean; attempts: number }
+  | { type: 'tool-failed'; turn: number; call: string; tool: string; message: string }
+  | { type: 'cancel-requested' }
+  | { type: 'completed'; result: RunResult }
+  | { type: 'ended'; how: 'failed' | 'timed out' | 'cancelled' | 'terminated'; failure?: { type: string; message: string } }
+);
+
+type RunEventBody = RunEvent extends infer Event ? (Event extends RunEvent ? Omit<Event, 'cursor' | 'at'> : never) : never;
+
+/** Yields a run's events, following it through continue-as-new. */
+export async function* watchRun(
+  source: HistorySource,
+  payloads: PayloadReader,
+  run: { workflowId: string; runId?: string },
+  { after, signal }: { after?: string; signal?: AbortSignal } = {},
+): AsyncGenerator<RunEvent, void, undefined> {
+  const from = after === undefined ? undefined : parseCursor(after);
+  let runId: string | undefined = from?.runId ?? run.runId ?? (await latestRun(source, run.workflowId));
+  while (runId !== undefined) {
+    const next: string | undefined = yield* watchOne(source, payloads, { workflowId: run.workflowId, runId }, {
+      afterEvent: from?.runId === runId ? from.event : 0,
+      ...(signal && { signal }),
+    });
+    runId = next;
+  }
+}
+
+async function* watchOne(
+  source: HistorySource,
+  payloads: PayloadReader,
+  run: { workflowId: string; runId: string },
+  { afterEvent, signal }: { afterEvent: number; signal?: AbortSignal },
+): AsyncGenerator<RunEvent, string | undefined, undefined> {
+  const records = new RecordReader(payloads);
+  const translate = new Translator();
+  const pages = readForward(source, run, { wait: true })[Symbol.asyncIterator]();
+  for (;;) {
+    const page = await orAborted(pages.next(), signal);
+    if (!page || page.done) return undefined;
+    for (const event of page.value) {
+      const record = await records.read(event);
+      if (!record) continue;
+      if (record.kind === 'continued') return record.runId;
+      const body = translate.event(record);
+      if (!body || record.event <= afterEvent) continue;
+      yield { cursor: `${run.runId}:${record.event}`, at: new Date(record.at), ...body };
+      if (record.kind === 'completed' || record.kind === 'closed') return undefined;
+    }
+  }
+}
+
+/** The value, or `undefined` once the signal is aborted: a long poll ends on its own and need not be waited for. */
+async function orAborted<T>(value: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
+  if (!signal) return await value;
+  if (signal.aborted) return undefined;
+  let leave: (() => void) | undefined;
+  const aborted = new Promise<undefined>((resolve) => {
+    leave = () => resolve(undefined);
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  try {
+    return await Promise.race([value, aborted]);
+  } finally {
+    if (leave) signal.removeEventListener('abort', leave);
+  }
+}
+
+/** Says what records mean to somebody who watches; it remembers which tool a call asked for. */
+class Translator {
+  private readonly tools = new Map<string, string>();
+
+  event(record: HistoryRecord): RunEventBody | undefined {
+    switch (record.kind) {
+      case 'started':
+        return { type: 'started', agent: record.start.agent, input: record.start.input };
+      case 'model-scheduled':
+        return { type: 'turn-started', turn: record.input.turn };
+      case 'model-replied':
+        return replied(record);
+      case 'tool-scheduled': {
+        const { tool, input } = record.input;
+        this.tools.set(record.id, tool);
+        return { type: 'tool-started', ...this.call(record.id), ...(input !== undefined && { input }) };
+      }
+      case 'tool-finished': {
+        const { output, error, refused } = record.result;
+        const isError = error === true || refused === true;
+        return { type: 'tool-finished', ...this.call(record.id), output, error: isError, attempts: record.attempt };
+      }
+      case 'activity-failed':
+        if (!this.tools.has(record.id)) return undefined;
+        return { type: 'tool-failed', ...this.call(record.id), message: record.error?.message ?? record.how };
+      case 'cancel-requested':
+        return { type: 'cancel-requested' };
+      case 'completed':
+        return { type: 'completed', result: record.result as RunResult };
+      case 'closed':
+        return { type: 'ended', how: record.how, ...(record.error && { failure: named(record.error) }) };
+      default:
+        return undefined;
+    }
+  }
+
+  private call(id: string): { turn: number; call: string; tool: string } {
+    return { turn: turnOf(parseCallId(id).reply), call: id, tool: this.tools.get(id) ?? '' };
+  }
+}
+
+function replied({ id, turn, attempt }: Extract<HistoryRecord, { kind: 'model-replied' }>): RunEventBody {
+  const { decision } = turn;
+  return {
+    type: 'replied',
+    turn: turnOf(id),
+    reply: turn.reply,
+    decision: decision.kind,
+    ...(decision.kind === 'correct' && { problem: decision.problem }),
+    usage: turn.usage,
+    ...(turn.cost !== undefined && { cost: turn.cost }),
+    attempts: attempt,
+  };
+}
+
+/** The turn that an activity id names: `turn-6` and `turn-6~2` are both of turn 6. */
+function turnOf(id: string): number {
+  return Number(/^turn-(\d+)/.exec(id)?.[1] ?? 0);
+}
+
+function named(error: Error & { type?: unknown }): { type: string; message: string } {
+  return { type: typeof error.type === 'string' ? error.type : error.name, message: error.message };
+}
+
+function parseCursor(cursor: string): { runId: string; event: number } {
+  const [runId, event] = cursor.split(':');
+  if (!runId || !event || !/^\d+$/.test(event)) {
+    throw new TypeError(`"${cursor}" is not a cursor; pass the cursor of an event that events() yielded`);
+  }
+  return { runId, event: Number(event) };
+}
+
+async function latestRun(source: HistorySource, workflowId: string): Promise<string | undefined> {
+  const { workflowExecutionInfo } = await source.workflowService.describeWorkflowExecution({
+    namespace: source.options.namespace,
+    execution: { workflowId },
+  });
+  return workflowExecutionInfo?.execution?.runId ?? undefined;
+}

@@ -1,0 +1,88 @@
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { names, type AgentStart, type RunResult, type RunStatus } from '../protocol.ts';
+import { readForward } from '../transcript/history-events.ts';
+import { createPayloadReader, type PayloadReader } from '../transcript/payload-reader.ts';
+import { RecordReader } from '../transcript/records.ts';
+import { watchRun, type RunEvent } from './run-events.ts';
+
+/** Where a run stands: Temporal's word, and for an open run what it is doing. */
+export interface RunDescription {
+  workflowId: string;
+  runId: string;
+  /** Temporal's name of the state: `RUNNING`, `COMPLETED`, `FAILED`, `CANCELLED`, `TERMINATED`, `TIMED_OUT`, … */
+  state: string;
+  startedAt: Date;
+  closedAt?: Date;
+  /** Absent where the run is closed, or no worker answered. */
+  now?: RunStatus;
+}
+
+/** One run, open or closed. */
+export class RunHandle<Output> {
+  readonly workflowId: string;
+  readonly runId: string | undefined;
+  private readonly client: Client;
+  private readonly handle: WorkflowHandle;
+
+  constructor(client: Client, workflowId: string, runId?: string) {
+    this.client = client;
+    this.workflowId = workflowId;
+    this.runId = runId;
+    this.handle = client.workflow.getHandle(workflowId, undefined, {
+      ...(runId !== undefined && { firstExecutionRunId: runId }),
+    });
+  }
+
+  /** Waits for the run's end. Throws Temporal's `WorkflowFailedError`, whose `cause` says by type what ended it. */
+  async result(): Promise<RunResult<Output>> {
+    return (await this.handle.result()) as RunResult<Output>;
+  }
+
+  /** Where the run stands now. A run whose workers are all away is described without what it is doing. */
+  async status(): Promise<RunDescription> {
+    const description = await this.handle.describe();
+    const { workflowId, runId, status, startTime, closeTime } = description;
+    const base = { workflowId, runId, state: status.name, startedAt: startTime, ...(closeTime && { closedAt: closeTime }) };
+    if (status.name !== 'RUNNING') return base;
+    try {
+      const now = await this.client.connection.withDeadline(
+        Date.now() + 3_000,
+        async () => await this.handle.query<RunStatus>(names.status),
+      );
+      return { ...base, now };
+    } catch {
+      return base;
+    }
+  }
+
+  /**
+   * What happens in the run, from its beginning or after a cursor, until it ends; then the iterator is done. New events come as
+   * the server writes them. Leaving the loop, or aborting the signal, cancels nothing.
+   */
+  events(options: { after?: string; signal?: AbortSignal } = {}): AsyncGenerator<RunEvent, void, undefined> {
+    return watchRun(this.client.workflow, this.payloads(), { workflowId: this.workflowId, ...(this.runId && { runId: this.runId }) }, options);
+  }
+
+  /** Asks the run to stop: a model call under way is aborted. Returns before it has stopped. */
+  async cancel(): Promise<void> {
+    await this.handle.cancel();
+  }
+
+  /** The agent and input that the run was started with. */
+  async startedWith(): Promise<AgentStart | undefined> {
+    const { runId } = await this.handle.describe();
+    const records = new RecordReader(this.payloads());
+    for await (const page of readForward(this.client.workflow, { workflowId: this.workflowId, runId })) {
+      const first = page[0] && (await records.read(page[0]));
+      return first?.kind === 'started' ? first.start : undefined;
+    }
+    return undefined;
+  }
+
+  private payloads(): PayloadReader {
+    return createPayloadReader(this.client.options.loadedDataConverter, {
+      namespace: this.client.options.namespace,
+      workflowId: this.workflowId,
+    });
+  }
+}

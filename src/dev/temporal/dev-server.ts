@@ -1,0 +1,194 @@
+/** Starts Temporal's development server as a process of ours and waits until workflows can be started on it. */
+import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isReady } from './check-server.ts';
+import { TemporalUnavailable } from './errors.ts';
+import { spawnLeashed, STOP_GRACE_MS } from './leash.ts';
+import type { LeashedCommand, LeashedProcess, ProcessEnd } from './leash.ts';
+import { acceptsConnections, findFreePorts, LOOPBACK } from './ports.ts';
+
+export const DEFAULT_PORT = 7233;
+export const DEFAULT_UI_PORT = 8233;
+
+/**
+ * A stock server lets one workflow wait for a queue that is polled 20 times a second: 101 ms an activity instead of about 10. The
+ * second setting gives an activity to the worker that holds the workflow, where the transcript is warm.
+ */
+const DYNAMIC_CONFIG = [
+  'history.transferProcessorMaxPollRPS=2000',
+  'system.enableActivityEagerExecution=true',
+];
+
+const START_LIMIT_MS = 90_000;
+const PORT_ATTEMPTS = 4;
+const LOG_TAIL_BYTES = 2_000;
+
+/** Variables the server may need; it has no business with the others (keys, and TEMPORAL_… settings meant for clients). */
+const SERVER_ENV = [
+  'PATH',
+  'Path',
+  'HOME',
+  'USERPROFILE',
+  'APPDATA',
+  'LOCALAPPDATA',
+  'SystemRoot',
+  'TMPDIR',
+  'TEMP',
+  'TZ',
+];
+
+export interface DevServerOptions {
+  /** Path of the Temporal CLI. */
+  readonly cli: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly namespace: string;
+  readonly ui: boolean;
+  /** SQLite file for the data. Without one the data lives in memory and ends with the server. */
+  readonly dataFile?: string;
+  /** Without one the log is kept only to explain a failed start. */
+  readonly logFile?: string;
+  /** Ports 7233 and 8233 if they are free, rather than any. */
+  readonly defaultPorts: boolean;
+  readonly leash?: NonNullable<LeashedCommand['leash']>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DevServer {
+  readonly address: string;
+  readonly uiUrl: string | undefined;
+  readonly pid: number;
+  readonly exited: Promise<ProcessEnd>;
+  /** Asks it to stop; see {@link LeashedProcess}. */
+  readonly release: () => void;
+}
+
+/** Throws {@link TemporalUnavailable} with the end of the server's log, or the signal's reason. */
+export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
+  const log = openLog(options.logFile);
+  try {
+    for (let attempt = 1; ; attempt++) {
+      const wanted =
+        options.defaultPorts && attempt === 1 ? [DEFAULT_PORT, DEFAULT_UI_PORT] : [undefined, undefined];
+      const [port = 0, uiPort = 0] = await findFreePorts(wanted);
+      options.signal?.throwIfAborted();
+      const from = fstatSync(log).size;
+      const server = spawnServer(options, port, uiPort, log);
+      const failure = await waitUntilReady(server, port, options, () => fstatSync(log).size > from);
+      if (failure === undefined) {
+        server.child.unref();
+        const address = `${LOOPBACK}:${port}`;
+        const uiUrl = options.ui ? `http://${LOOPBACK}:${uiPort}` : undefined;
+        return { address, uiUrl, pid: server.child.pid ?? 0, exited: server.exited, release: server.release };
+      }
+      await endNow(server);
+      options.signal?.throwIfAborted();
+      const tail = readTail(log, from);
+      // Somebody else took a port between our look and the server's.
+      const portTaken = /address already in use|only one usage of each socket address/i.test(tail);
+      if (portTaken && attempt < PORT_ATTEMPTS) continue;
+      const where = options.logFile === undefined ? '' : ` (log: ${options.logFile})`;
+      throw new TemporalUnavailable(
+        `The Temporal development server (${options.cli}) did not start: ${failure}${where}\n${tail}`.trim(),
+      );
+    }
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** Ends, without grace, everything a leashed command started, its leash included. The group's id stays its own until then. */
+export function endGroup(pid: number): void {
+  try {
+    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL');
+  } catch {
+    // It is gone already.
+  }
+}
+
+/** Waits for what is being stopped. False when it is still there after it should have been killed. */
+export async function waitWhile(isThere: () => boolean): Promise<boolean> {
+  const deadline = Date.now() + STOP_GRACE_MS + 5_000;
+  while (isThere()) {
+    if (Date.now() > deadline) return false;
+    await sleep(20);
+  }
+  return true;
+}
+
+function spawnServer(options: DevServerOptions, port: number, uiPort: number, log: number): LeashedProcess {
+  const { cli, env, namespace, ui, dataFile, leash } = options;
+  return spawnLeashed({
+    command: cli,
+    args: [
+      'server',
+      'start-dev',
+      `--ip=${LOOPBACK}`,
+      `--port=${port}`,
+      '--log-level=warn',
+      ui ? `--ui-port=${uiPort}` : '--headless',
+      ...(namespace === 'default' ? [] : [`--namespace=${namespace}`]),
+      ...(dataFile === undefined ? [] : [`--db-filename=${dataFile}`]),
+      ...DYNAMIC_CONFIG.map((value) => `--dynamic-config-value=${value}`),
+    ],
+    env: Object.fromEntries(
+      SERVER_ENV.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
+    ),
+    stdout: log,
+    stderr: log,
+    ...(leash === undefined ? {} : { leash }),
+  });
+}
+
+/** Undefined once it is ready, else why it is not going to be. */
+async function waitUntilReady(
+  server: LeashedProcess,
+  port: number,
+  options: DevServerOptions,
+  hasWrittenLog: () => boolean,
+): Promise<string | undefined> {
+  let end: ProcessEnd | undefined;
+  void server.exited.then((how) => (end = how));
+  const startedAt = Date.now();
+  let readyAt: number | undefined;
+  for (;;) {
+    if (end !== undefined) return end.how;
+    if (options.signal?.aborted === true) return 'it was interrupted';
+    if (Date.now() - startedAt > START_LIMIT_MS)
+      return `it did not answer within ${START_LIMIT_MS / 1_000} s`;
+    if (await acceptsConnections(LOOPBACK, port)) {
+      if (await isReady(`${LOOPBACK}:${port}`, options.namespace)) readyAt ??= Date.now();
+      // What answers might be another server that was quicker to take the port; ours then ends with an error. Ours
+      // is the one once it has printed its address; a release that prints nothing must stay alive for a while.
+      if (readyAt !== undefined && end === undefined && (hasWrittenLog() || Date.now() - readyAt > 3_000))
+        return undefined;
+    }
+    await sleep(50);
+  }
+}
+
+async function endNow(server: LeashedProcess): Promise<void> {
+  const { pid } = server.child;
+  if (pid !== undefined) endGroup(pid);
+  server.release();
+  await server.exited;
+}
+
+function openLog(path: string | undefined): number {
+  if (path !== undefined) return openSync(path, 'w+');
+  const unnamed = join(tmpdir(), `cadenza-temporal-${process.pid}-${randomBytes(4).toString('hex')}.log`);
+  const fd = openSync(unnamed, 'w+', 0o600);
+  // Without a name it is gone as soon as nobody has it open. Windows does not allow that.
+  if (process.platform !== 'win32') unlinkSync(unnamed);
+  return fd;
+}
+
+function readTail(log: number, from: number): string {
+  const { size } = fstatSync(log);
+  const start = Math.max(from, size - LOG_TAIL_BYTES);
+  const buffer = Buffer.alloc(size - start);
+  readSync(log, buffer, 0, buffer.length, start);
+  return buffer.toString('utf8').trim();
+}

@@ -1,0 +1,94 @@
+import { ApplicationFailure } from '@temporalio/common';
+
+/**
+ * Every way in which Cadenza itself fails, by the `type` of the `ApplicationFailure` that Temporal records.
+ *
+ * Three dispositions: what a model can mend is told to it and is no failure at all; what may pass is retried by
+ * Temporal (`retry`); the rest ends the run under its name (`end`).
+ */
+export const failureTypes = {
+  /** No agent of that name on this worker. Retried for some minutes, as a rolling deploy may bring it; then it ends the run. */
+  UnknownAgent: 'retry',
+  /** The run's input does not fit the agent's schema. */
+  InvalidInput: 'end',
+  /** The agent's own code (an instructions function) threw. */
+  AgentCodeFailed: 'retry',
+  /** The provider could not be reached, was overloaded or limited the rate (network, timeout, 408, 409, 429, 5xx). */
+  ModelUnavailable: 'retry',
+  /** The provider refused the credentials (401, 403). */
+  ModelAuthentication: 'end',
+  /** The provider refused the request as wrong (400, 404, 413, 422, …). */
+  ModelBadRequest: 'end',
+  /** The account's quota is used up; waiting does not bring it back. */
+  ModelQuotaExhausted: 'end',
+  /** The provider's content filter stopped the reply. */
+  ModelContentFiltered: 'end',
+  /** The model declined to answer. */
+  ModelRefused: 'end',
+  /** A history read came back without an event that the run has already recorded. */
+  TranscriptBehind: 'retry',
+  /** A part of the transcript can no longer be read: the history or an externally stored payload was deleted. */
+  TranscriptGone: 'end',
+  /** The history holds something that no version of Cadenza writes. */
+  TranscriptCorrupt: 'end',
+  /** An external store did not answer. */
+  TranscriptUnavailable: 'retry',
+  TurnLimitReached: 'end',
+  ToolCallLimitReached: 'end',
+  TokenLimitReached: 'end',
+  CostLimitReached: 'end',
+  DeadlineReached: 'end',
+  MistakeLimitReached: 'end',
+  /** A `once` tool may or may not have taken effect, and its author chose to stop. */
+  EffectUncertain: 'end',
+  /** A tool attempt failed and is repeated under the tool's retry policy. */
+  ToolAttemptFailed: 'retry',
+  /** The worker is stopping; the attempt is repeated elsewhere. */
+  WorkerStopping: 'retry',
+  /** A decision of a kind that this build does not know: another build takes it. */
+  UnknownDecision: 'retry',
+  /** `start` found another run under the same id. */
+  RunIdInUse: 'end',
+} as const satisfies Record<string, 'retry' | 'end'>;
+
+/** The type of a failure that Cadenza raises. */
+export type FailureType = keyof typeof failureTypes;
+
+/** Extra facts of a {@link failure}. */
+export interface FailureOptions {
+  cause?: Error | undefined;
+  /** Recorded with the failure; must not hold secrets. */
+  details?: unknown[];
+  /** Overrides the type's own disposition. */
+  final?: boolean;
+  /** Milliseconds to the next attempt, where somebody else says how long (a Retry-After). */
+  nextRetryMs?: number | undefined;
+}
+
+/** An `ApplicationFailure` of this type, retryable or final as {@link failureTypes} says. */
+export function failure(type: FailureType, message: string, options: FailureOptions = {}): ApplicationFailure {
+  return ApplicationFailure.create({
+    type,
+    message,
+    nonRetryable: options.final ?? failureTypes[type] === 'end',
+    ...(options.cause && { cause: options.cause }),
+    ...(options.details && { details: options.details }),
+    ...(options.nextRetryMs !== undefined && { nextRetryDelay: options.nextRetryMs }),
+  });
+}
+
+/** One line that says what was thrown, for values that need not be errors. */
+export function describeThrown(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message || thrown.name;
+  if (typeof thrown === 'string') return thrown;
+  try {
+    return JSON.stringify(thrown) ?? String(thrown);
+  } catch {
+    return Object.prototype.toString.call(thrown);
+  }
+}
+
+/** What was thrown, as an error: a thrown value that is not one is named in the message. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`a value that is not an Error was thrown: ${describeThrown(thrown)}`);
+}

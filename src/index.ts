@@ -1,0 +1,21 @@
+export {
+  defineAgent,
+  type Agent,
+  type AgentInput,
+  type AgentLimits,
+  type AgentOptions,
+  type AgentOutput,
+  type InstructionsContext,
+  type ModelSettings,
+} from './agents/define-agent.ts';
+export {
+  defineTool,
+  ToolError,
+  type Tool,
+  type ToolContext,
+  type ToolLogger,
+  type ToolOptions,
+  type ToolRetryPolicy,
+} from './agents/define-tool.ts';
+export { failureTypes, type FailureType } from './failures.ts';
+export type { Effect, Json, Limits, RunResult, Usage } from './protocol.ts';

@@ -1,0 +1,258 @@
+/**
+ * The JSON that crosses a boundary: workflow and activity inputs, results, and what a run's history holds.
+ *
+ * Everything here is plain data with no run-time imports, because both the workflow sandbox and the worker load it.
+ * A field may be added at any time (readers ignore what they do not know); a meaning never changes.
+ */
+
+/** Any value that JSON can hold. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** One element of a conversation, independent of any provider's message format. */
+export type Item = MessageItem | CallItem | ResultItem;
+
+/** Text said by the person or system that runs the agent (`user`) or by the model (`assistant`). */
+export interface MessageItem {
+  type: 'message';
+  role: 'user' | 'assistant';
+  text: string;
+}
+
+/** The model asks for a tool. `arguments` is the model's own text, which need not be valid JSON. */
+export interface CallItem {
+  type: 'call';
+  id: string;
+  name: string;
+  arguments: string;
+}
+
+/** What a tool call came to. Every call has exactly one; `error` marks a failure that the model is told. */
+export interface ResultItem {
+  type: 'result';
+  id: string;
+  output: Json;
+  error?: true;
+}
+
+/** What a model call used, in tokens. A number the provider did not give is absent. */
+export interface Usage {
+  input: number;
+  output: number;
+  /** The part of `input` that the provider read from its prompt cache. */
+  cached?: number;
+  /** The part of `output` that the model spent on reasoning. */
+  reasoning?: number;
+}
+
+/** Bounds on what a model may do in one run. The failure's type says which one ended it. */
+export interface Limits {
+  /** Model calls in this run. Default 50. */
+  turns?: number;
+  /** Tool calls the model may ask for in one turn. Default 256. */
+  toolCallsPerTurn?: number;
+  /** Input plus output tokens over the whole run. Default: none. */
+  tokens?: number;
+  /** US dollars over the whole run; turns of a model without a known price count as 0. Default: none. */
+  cost?: number;
+  /** Milliseconds from the run's start. Default: none. */
+  deadlineMs?: number;
+  /** Faulty turns in a row (unknown tools, arguments that fail their schema, empty replies). Default 5. */
+  mistakes?: number;
+}
+
+/** The argument of the `agent` workflow. */
+export interface AgentStart {
+  agent: string;
+  /** Checked against the agent's input schema by the first turn; read from the history afterwards. */
+  input?: Json;
+  limits?: Limits;
+}
+
+/** What a run has used. */
+export interface RunTotals {
+  usage: Usage;
+  /** US dollars, or `null` where the price of at least one turn's model is not known. */
+  cost: number | null;
+  turns: number;
+}
+
+/** What a run is doing now. */
+export interface RunStatus extends Partial<RunTotals> {
+  agent: string;
+  /** The turn under way, from 1; 0 before the first. */
+  turn: number;
+  doing: 'starting' | 'asking the model' | 'deciding' | 'running tools';
+  /** What the last reply decided, in a few words. */
+  decision?: string;
+}
+
+/** The result of the `agent` workflow. */
+export interface RunResult<Output = Json> extends RunTotals {
+  output: Output;
+  /** The agents that took part, in the order in which they began. */
+  agents: string[];
+}
+
+/**
+ * What is new in the conversation since the call that produced the named reply: references into the run's own history.
+ * The conversation of a call is that of the call its `reply` came from, then these in order; a list without a reply
+ * begins the conversation. `digest` is that of the content, so that a cached copy of another attempt is never taken for it.
+ */
+export type Since =
+  | { input: true }
+  | { reply: string; digest: string }
+  | { result: string; digest: string }
+  | { refused: string }
+  | { failed: string; why: string };
+
+/** The input of `callModel`. */
+export interface CallModelInput {
+  /** The {@link protocolVersion} of the workflow code that asks: it is answered with nothing newer. */
+  v: number;
+  agent: string;
+  turn: number;
+  since: Since[];
+  /** Milliseconds since the epoch at which the run's deadline passes. */
+  deadline?: number;
+}
+
+/** What a model was given besides the conversation. The reply that first uses one stores it. */
+export interface DefinitionSnapshot {
+  agent: string;
+  /** Digest of the agent's code-side definition, by which a worker knows whether it still has the same one. */
+  source: string;
+  /** The API the request was made for. */
+  api: 'chat';
+  model: string;
+  instructions: string;
+  tools: ToolSchema[];
+  output?: { name: string; schema: Json; strict: boolean };
+  settings?: { [key: string]: Json };
+}
+
+/** A tool as the model sees it. */
+export interface ToolSchema {
+  name: string;
+  description: string;
+  parameters: Json;
+  strict: boolean;
+}
+
+/** The result of `callModel`: the reply, stored once, and what is to be done about it. */
+export interface ModelTurn {
+  reply: Item[];
+  decision: Decision;
+  /** Digest of the {@link DefinitionSnapshot} that was used. */
+  definition: string;
+  /** Present in the first reply of a run that uses the definition. */
+  snapshot?: DefinitionSnapshot;
+  /** The definition's limits, with the snapshot. The start's own limits go before them. */
+  limits?: Limits;
+  usage: Usage;
+  /** US dollars; absent where the model's price is not known. */
+  cost?: number;
+  /** Digest of `reply` and `decision`. */
+  digest: string;
+  /** The reply was too large for one payload: its parts, in order, came as `replyPart` signals with these digests. */
+  parts?: string[];
+}
+
+/** What a reply means for the run. */
+export type Decision =
+  | { kind: 'calls'; calls: CallPlan[] }
+  /** The run's output. Absent: the reply's text, which is JSON where `json` says so. */
+  | { kind: 'output'; output?: Json; json?: true }
+  /** A faulty reply; `problem` goes back to the model as a message. */
+  | { kind: 'correct'; problem: string }
+  /** The run ends with a failure of this type. */
+  | { kind: 'end'; type: string; message: string };
+
+/** What happens to one tool call of a reply, in the model's order. */
+export type CallPlan = RunPlan | { refused: string };
+
+/** A call that runs as an `executeTool` activity under these options. */
+export interface RunPlan {
+  tool: string;
+  effect: Effect;
+  /** What a `once` call whose effect is uncertain does to the run. Default `fail`. */
+  whenUncertain?: 'fail' | 'tell';
+  timeoutMs?: number;
+  retry?: ToolRetry;
+  maxBytes?: number;
+}
+
+/**
+ * What repeating a tool does: `read` changes nothing; `idempotent` may be repeated with the same key; `once` must never
+ * be repeated when it may already have happened.
+ */
+export type Effect = 'read' | 'idempotent' | 'once';
+
+/** How failed attempts of a tool are repeated. Times in milliseconds. */
+export interface ToolRetry {
+  maximumAttempts?: number;
+  initialIntervalMs?: number;
+  maximumIntervalMs?: number;
+  backoffCoefficient?: number;
+}
+
+/** The input of `executeTool`. Its activity id is the call's position: `turn-6.0`. */
+export interface ExecuteToolInput {
+  agent: string;
+  tool: string;
+  /** The arguments where they are small (4 KB), so that people can read them in the Web UI. */
+  input?: Json;
+  /** Where the arguments are when they are not in `input`: a call of a reply. */
+  call?: { reply: string; digest: string; index: number };
+  maxBytes: number;
+  attempts: number;
+}
+
+/** The result of `executeTool`. */
+export interface ToolResult {
+  output: Json;
+  error?: true;
+  /** The arguments no longer fit the tool, or it is gone: a mistake of the model or a change of code. */
+  refused?: true;
+  /** Bytes the output took after encoding. */
+  bytes: number;
+  digest: string;
+}
+
+/** A part of a reply that is too large for one activity result. */
+export interface ReplyPart {
+  digest: string;
+  text: string;
+}
+
+/** Counts up when workflow code learns a new kind of {@link Decision}. */
+export const protocolVersion = 1;
+
+/** Names under which the workflow and the worker meet. */
+export const names = {
+  workflow: 'agent',
+  callModel: 'callModel',
+  executeTool: 'executeTool',
+  replyPart: 'replyPart',
+  status: 'status',
+} as const;
+
+/** The activity id of a turn's model call. */
+export function turnId(turn: number): string {
+  return `turn-${turn}`;
+}
+
+/** The activity id, and the position, of a call: its reply's id and its place in the reply. */
+export function callId(reply: string, index: number): string {
+  return `${reply}.${index}`;
+}
+
+/** The calls of a reply, in the model's order: positions count them. */
+export function callsOf(reply: readonly Item[]): CallItem[] {
+  return reply.filter((item) => item.type === 'call');
+}
+
+/** The reply's id and the place in it that a call's position names. */
+export function parseCallId(id: string): { reply: string; index: number } {
+  const dot = id.lastIndexOf('.');
+  return { reply: id.slice(0, dot), index: Number(id.slice(dot + 1)) };
+}

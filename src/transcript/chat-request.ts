@@ -1,0 +1,88 @@
+import type { DefinitionSnapshot, Item, Json } from '../protocol.ts';
+
+/** The body of a Chat Completions request. Source: OpenAI's API reference, "Create chat completion". */
+export interface ChatRequest {
+  model: string;
+  messages: ChatMessage[];
+  tools?: Json[];
+  response_format?: Json;
+  [setting: string]: unknown;
+}
+
+/** A message of a Chat Completions request. */
+export type ChatMessage =
+  | { role: 'system' | 'user'; content: string }
+  | { role: 'assistant'; content: string | null; tool_calls?: ChatToolCall[] }
+  | { role: 'tool'; tool_call_id: string; content: string };
+
+/** A tool call of an assistant message. */
+export interface ChatToolCall {
+  id: string;
+  type: 'function';
+  function: { name: string; arguments: string };
+}
+
+const settingNames: Record<string, string> = {
+  temperature: 'temperature',
+  topP: 'top_p',
+  maxOutputTokens: 'max_completion_tokens',
+  reasoningEffort: 'reasoning_effort',
+  toolChoice: 'tool_choice',
+  parallelToolCalls: 'parallel_tool_calls',
+  seed: 'seed',
+};
+
+/**
+ * The request for a conversation, the same bytes wherever and whenever it is made: instructions, tools and items come from
+ * the history alone. Nothing that changes between turns stands before what does not, so that a provider's prompt cache holds.
+ */
+export function chatRequest(definition: DefinitionSnapshot, items: readonly Item[]): ChatRequest {
+  const { model, instructions, tools, output, settings = {} } = definition;
+  const request: ChatRequest = {
+    model,
+    messages: [{ role: 'system', content: instructions }, ...chatMessages(items)],
+  };
+  if (tools.length > 0) {
+    request.tools = tools.map(({ name, description, parameters, strict }) => ({
+      type: 'function',
+      function: { name, description, parameters, ...(strict && { strict }) },
+    }));
+  }
+  if (output) {
+    const { name, schema, strict } = output;
+    request.response_format = { type: 'json_schema', json_schema: { name, schema, ...(strict && { strict }) } };
+  }
+  for (const [name, value] of Object.entries(settings)) {
+    const setting = settingNames[name];
+    if (setting && !(tools.length === 0 && /tool/.test(setting))) request[setting] = value;
+  }
+  return request;
+}
+
+function chatMessages(items: readonly Item[]): ChatMessage[] {
+  const messages: ChatMessage[] = [];
+  let assistant: Extract<ChatMessage, { role: 'assistant' }> | undefined;
+  for (const item of items) {
+    if (item.type === 'call') {
+      // Text and calls of one reply are one message; a reply begins with its text.
+      if (!assistant) messages.push((assistant = { role: 'assistant', content: null }));
+      const { id, name, arguments: text } = item;
+      (assistant.tool_calls ??= []).push({ id, type: 'function', function: { name, arguments: text } });
+      continue;
+    }
+    assistant = undefined;
+    if (item.type === 'result') {
+      messages.push({ role: 'tool', tool_call_id: item.id, content: resultText(item.output) });
+    } else if (item.role === 'assistant') {
+      messages.push((assistant = { role: 'assistant', content: item.text }));
+    } else {
+      messages.push({ role: 'user', content: item.text });
+    }
+  }
+  return messages;
+}
+
+/** A result as the model reads it: text as it is, anything else as JSON. */
+export function resultText(output: Json): string {
+  return typeof output === 'string' ? output : JSON.stringify(output);
+}

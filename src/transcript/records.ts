@@ -1,0 +1,132 @@
+import { failure } from '../failures.ts';
+import {
+  names,
+  type AgentStart,
+  type CallModelInput,
+  type ExecuteToolInput,
+  type ModelTurn,
+  type ReplyPart,
+  type ToolResult,
+} from '../protocol.ts';
+import type { HistoryEvent } from './history-events.ts';
+import type { PayloadReader } from './payload-reader.ts';
+
+/** What a history event means to an agent's run. `event` is its id, `at` its time in milliseconds since the epoch. */
+export type HistoryRecord = { event: number; at: number } & (
+  | { kind: 'started'; start: AgentStart; summary?: string }
+  | { kind: 'model-scheduled'; id: string; input: CallModelInput }
+  | { kind: 'model-replied'; id: string; turn: ModelTurn; attempt: number }
+  | { kind: 'tool-scheduled'; id: string; input: ExecuteToolInput }
+  | { kind: 'tool-finished'; id: string; result: ToolResult; attempt: number }
+  | { kind: 'activity-failed'; id: string; how: 'failed' | 'timed out' | 'cancelled'; error?: Error }
+  | { kind: 'reply-part'; part: ReplyPart }
+  | { kind: 'cancel-requested' }
+  | { kind: 'completed'; result: unknown }
+  | { kind: 'closed'; how: 'failed' | 'timed out' | 'cancelled' | 'terminated'; error?: Error }
+  | { kind: 'continued'; runId: string }
+);
+
+/** Turns a run's events, in order, into records. It remembers what was scheduled, so one reader serves one run. */
+export class RecordReader {
+  private readonly scheduled = new Map<number, { id: string; type: string }>();
+  private readonly attempts = new Map<number, number>();
+  private readonly payloads: PayloadReader;
+
+  constructor(payloads: PayloadReader) {
+    this.payloads = payloads;
+  }
+
+  /** The record of an event, or `undefined` for an event that says nothing about the conversation. */
+  async read(event: HistoryEvent): Promise<HistoryRecord | undefined> {
+    const base = { event: Number(event.eventId), at: milliseconds(event.eventTime) };
+    const activity = await this.readActivity(event, base);
+    if (activity !== null) return activity;
+    if (event.workflowExecutionStartedEventAttributes) {
+      const start = await this.payloads.workflow(event.workflowExecutionStartedEventAttributes.input);
+      return { ...base, kind: 'started', start: start as AgentStart };
+    }
+    const signal = event.workflowExecutionSignaledEventAttributes;
+    if (signal?.signalName === names.replyPart) {
+      return { ...base, kind: 'reply-part', part: (await this.payloads.workflow(signal.input)) as ReplyPart };
+    }
+    if (event.workflowExecutionCancelRequestedEventAttributes) return { ...base, kind: 'cancel-requested' };
+    return await this.readClose(event, base);
+  }
+
+  private async readActivity(
+    event: HistoryEvent,
+    base: { event: number; at: number },
+  ): Promise<HistoryRecord | undefined | null> {
+    const scheduled = event.activityTaskScheduledEventAttributes;
+    if (scheduled) {
+      const id = scheduled.activityId ?? '';
+      const type = scheduled.activityType?.name ?? '';
+      this.scheduled.set(base.event, { id, type });
+      if (type !== names.callModel && type !== names.executeTool) return undefined;
+      const input = await this.payloads.activity(scheduled.input, id);
+      return type === names.callModel
+        ? { ...base, kind: 'model-scheduled', id, input: input as CallModelInput }
+        : { ...base, kind: 'tool-scheduled', id, input: input as ExecuteToolInput };
+    }
+    const started = event.activityTaskStartedEventAttributes;
+    if (started) {
+      this.attempts.set(Number(started.scheduledEventId), started.attempt ?? 1);
+      return undefined;
+    }
+    const done = event.activityTaskCompletedEventAttributes;
+    if (done) {
+      const task = this.scheduled.get(Number(done.scheduledEventId));
+      if (!task) throw outOfOrder(base.event);
+      const attempt = this.attempts.get(Number(done.scheduledEventId)) ?? 1;
+      if (task.type !== names.callModel && task.type !== names.executeTool) return undefined;
+      const result = await this.payloads.activity(done.result, task.id);
+      return task.type === names.callModel
+        ? { ...base, kind: 'model-replied', id: task.id, turn: result as ModelTurn, attempt }
+        : { ...base, kind: 'tool-finished', id: task.id, result: result as ToolResult, attempt };
+    }
+    return await this.readActivityFailure(event, base);
+  }
+
+  private async readActivityFailure(
+    event: HistoryEvent,
+    base: { event: number; at: number },
+  ): Promise<HistoryRecord | null> {
+    const failed = event.activityTaskFailedEventAttributes;
+    const timedOut = event.activityTaskTimedOutEventAttributes;
+    const cancelled = event.activityTaskCanceledEventAttributes;
+    const attributes = failed ?? timedOut ?? cancelled;
+    if (!attributes) return null;
+    const task = this.scheduled.get(Number(attributes.scheduledEventId));
+    if (!task) throw outOfOrder(base.event);
+    const how = failed ? 'failed' : timedOut ? 'timed out' : 'cancelled';
+    const error = await this.payloads.activityFailure(failed?.failure ?? timedOut?.failure, task.id);
+    return { ...base, kind: 'activity-failed', id: task.id, how, ...(error && { error }) };
+  }
+
+  private async readClose(
+    event: HistoryEvent,
+    base: { event: number; at: number },
+  ): Promise<HistoryRecord | undefined> {
+    const completed = event.workflowExecutionCompletedEventAttributes;
+    if (completed) return { ...base, kind: 'completed', result: await this.payloads.workflow(completed.result) };
+    const continued = event.workflowExecutionContinuedAsNewEventAttributes;
+    if (continued) return { ...base, kind: 'continued', runId: continued.newExecutionRunId ?? '' };
+    const failed = event.workflowExecutionFailedEventAttributes;
+    if (failed) {
+      const error = await this.payloads.workflowFailure(failed.failure);
+      return { ...base, kind: 'closed', how: 'failed', ...(error && { error }) };
+    }
+    if (event.workflowExecutionTimedOutEventAttributes) return { ...base, kind: 'closed', how: 'timed out' };
+    if (event.workflowExecutionCanceledEventAttributes) return { ...base, kind: 'closed', how: 'cancelled' };
+    if (event.workflowExecutionTerminatedEventAttributes) return { ...base, kind: 'closed', how: 'terminated' };
+    return undefined;
+  }
+}
+
+function outOfOrder(event: number): Error {
+  return failure('TranscriptCorrupt', `event ${event} finishes an activity that no earlier event schedules`);
+}
+
+function milliseconds(time: { seconds?: unknown; nanos?: number | null } | null | undefined): number {
+  return Number(time?.seconds ?? 0) * 1000 + Math.floor((time?.nanos ?? 0) / 1_000_000);
+}

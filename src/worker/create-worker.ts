@@ -1,0 +1,38 @@
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
+
+/** The argument of {@link createWorker}: Cadenza's options and any of Temporal's own. */
+export interface CreateWorkerOptions extends CadenzaOptions, Omit<WorkerOptions, 'taskQueue' | 'connection'> {
+  /** Default `cadenza`. */
+  taskQueue?: string;
+  /** Default: made from the environment and Temporal's profiles (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE`, …). */
+  connection?: NativeConnection;
+}
+
+/** The task queue of workers and clients that name none. */
+export const defaultTaskQueue = 'cadenza';
+
+/**
+ * A Temporal worker that runs agents, and the workflows at `workflowsPath` if there are any. Call `run()` on it.
+ *
+ * For a worker that exists already, add a `CadenzaPlugin` to its `plugins` instead.
+ */
+export async function createWorker(options: CreateWorkerOptions): Promise<Worker> {
+  const { agents, provider, prices, transcripts, taskQueue = defaultTaskQueue, connection, plugins = [], ...rest } = options;
+  const cadenza = new CadenzaPlugin({
+    agents,
+    ...(provider && { provider }),
+    ...(prices && { prices }),
+    ...(transcripts && { transcripts }),
+  });
+  const environment = connection ? undefined : loadClientConnectConfig();
+  const namespace = rest.namespace ?? environment?.namespace;
+  return await Worker.create({
+    ...rest,
+    taskQueue,
+    connection: connection ?? (await NativeConnection.connect(environment?.connectionOptions)),
+    ...(namespace !== undefined && { namespace }),
+    plugins: [...plugins, cadenza],
+  });
+}

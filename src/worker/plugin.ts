@@ -1,0 +1,107 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { SimplePlugin } from '@temporalio/plugin';
+import type { BundleOptions, ReplayWorkerOptions, WorkerOptions } from '@temporalio/worker';
+import { createActivities } from '../activities/index.ts';
+import type { ModelProvider } from '../activities/models/model.ts';
+import { openaiProvider } from '../activities/models/openai-provider.ts';
+import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
+import { TranscriptStore, type TranscriptCounters, type TranscriptStoreOptions } from '../activities/transcript-store.ts';
+import { createRegistry, type AgentSource } from '../agents/registry.ts';
+
+/** The argument of {@link CadenzaPlugin}. */
+export interface CadenzaOptions {
+  /** The agents: a module whose exports hold them (`import * as agents`), a list of agents, or a list of modules. */
+  agents: AgentSource;
+  /** Where models are asked. Default: OpenAI's protocol, configured by `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL`. */
+  provider?: ModelProvider;
+  /** Prices besides, or instead of, the known ones: US dollars for a million tokens, by model name. */
+  prices?: PriceTable;
+  /** How conversations are kept in memory and read from histories. */
+  transcripts?: TranscriptStoreOptions;
+}
+
+const here = import.meta.url;
+
+/**
+ * Adds Cadenza to a worker: `Worker.create({ …, plugins: [new CadenzaPlugin({ agents })] })`. The worker keeps its own
+ * workflows and activities. Also to be given to `bundleWorkflowCode` where the bundle is built beforehand.
+ *
+ * Throws a `TypeError` that lists everything wrong with the agents.
+ */
+export class CadenzaPlugin extends SimplePlugin {
+  private readonly cadenza: CadenzaOptions;
+  private readonly store: TranscriptStore;
+
+  constructor(options: CadenzaOptions) {
+    super({ name: 'cadenza' });
+    this.cadenza = options;
+    this.store = new TranscriptStore(options.transcripts);
+    // At once, and not when a run comes: a worker with faulty agents must not start.
+    createRegistry(options.agents);
+  }
+
+  /** How often turns found their conversation in memory, and what was read otherwise. */
+  get transcriptCounters(): Readonly<TranscriptCounters> {
+    return this.store.counters;
+  }
+
+  override configureWorker(options: WorkerOptions): WorkerOptions {
+    const activities = createActivities({
+      registry: createRegistry(this.cadenza.agents),
+      provider: this.cadenza.provider ?? openaiProvider(),
+      store: this.store,
+      prices: { ...defaultPrices, ...this.cadenza.prices },
+    });
+    const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
+    if (taken.length > 0) {
+      throw new TypeError(`The worker has activities named ${taken.join(', ')}, as Cadenza's own are; rename yours.`);
+    }
+    const bundled = options.workflowBundle !== undefined;
+    return super.configureWorker({
+      // A stopping worker lets model calls finish that are already paid for.
+      shutdownGraceTime: '10 minutes',
+      // A dead worker must be noticed by its missing heartbeats within 15 seconds.
+      maxHeartbeatThrottleInterval: '3 seconds',
+      ...options,
+      activities: { ...options.activities, ...activities },
+      ...(!bundled && { workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows') }),
+    });
+  }
+
+  override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
+    const bundled = options.workflowBundle !== undefined;
+    return super.configureReplayWorker({
+      ...options,
+      ...(!bundled && { workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows') }),
+    });
+  }
+
+  /** Puts the agent workflow beside the user's own, and makes `cadenza/workflow` the very same module in both. */
+  override configureBundler(options: BundleOptions): BundleOptions {
+    const entry = modulePath('../workflows/entry');
+    if (options.workflowsPath === entry) return super.configureBundler(options);
+    const userWorkflows = options.workflowsPath;
+    return super.configureBundler({
+      ...options,
+      workflowsPath: entry,
+      webpackConfigHook: (config) => {
+        const hooked = options.webpackConfigHook?.(config) ?? config;
+        const alias = {
+          ...(hooked.resolve?.alias as Record<string, string> | undefined),
+          'cadenza-user-workflows$': userWorkflows,
+          'cadenza/workflow$': modulePath('../workflows/index'),
+        };
+        // Line numbers in stack traces need the map, not a second copy of every source in it: 0.5 MB for each worker to load.
+        const devtool = hooked.devtool === 'inline-source-map' ? 'inline-nosources-source-map' : hooked.devtool;
+        return { ...hooked, ...(devtool !== undefined && { devtool }), resolve: { ...hooked.resolve, alias } };
+      },
+    });
+  }
+}
+
+/** A module of this package, as the source or the build of it that runs. */
+function modulePath(name: string): string {
+  const source = fileURLToPath(new URL(`${name}.ts`, here));
+  return existsSync(source) ? source : fileURLToPath(new URL(`${name}.js`, here));
+}

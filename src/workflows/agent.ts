@@ -1,0 +1,150 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  setHandler,
+} from '@temporalio/workflow';
+import { failure, failureTypes, type FailureType } from '../failures.ts';
+import {
+  protocolVersion,
+  turnId,
+  type AgentStart,
+  type CallModelInput,
+  type Decision,
+  type Json,
+  type Limits,
+  type ModelTurn,
+  type RunResult,
+  type RunStatus,
+  type RunTotals,
+  type Since,
+} from '../protocol.ts';
+import { modelCallOptions } from './activity-options.ts';
+import { Deadline } from './deadline.ts';
+import { describeDecision, showDetails } from './details.ts';
+import { defaultLimits, nothingSpent, reachedLimit, spend, type Spent } from './limits.ts';
+import { replyPartSignal, statusQuery } from './messages.ts';
+import { runToolCalls } from './tool-calls.ts';
+
+/** What the run keeps between turns: references and numbers, never content. */
+interface Run {
+  readonly agent: string;
+  readonly limits: Limits;
+  readonly spent: Spent;
+  readonly deadline: Deadline;
+  status: RunStatus;
+}
+
+/** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
+export async function agent(start: AgentStart): Promise<RunResult> {
+  const run: Run = {
+    agent: start.agent,
+    limits: { ...start.limits },
+    spent: nothingSpent(),
+    deadline: new Deadline(),
+    status: { agent: start.agent, turn: 0, doing: 'starting' },
+  };
+  // The input is read from the first event like any other item; kept here, it would stay in memory for the run's life.
+  delete start.input;
+  setHandler(statusQuery, () => ({ ...run.status, ...totals(run.spent) }));
+  // The parts of a very large reply are stored by arriving; there is nothing to do with them.
+  setHandler(replyPartSignal, () => undefined);
+  run.deadline.arm(run.limits.deadlineMs);
+  return await run.deadline.bound(async () => await takeTurns(run));
+}
+
+async function takeTurns(run: Run): Promise<RunResult> {
+  let since: Since[] = [{ input: true }];
+  for (;;) {
+    const limit = reachedLimit(run.limits, run.spent);
+    if (limit) throw limit;
+    const id = turnId(run.spent.turns + 1);
+    const turn = await callModel(run, id, since);
+    spend(run.spent, turn.usage, turn.cost);
+    note(run, turn.decision);
+    const { decision } = turn;
+    since = [{ reply: id, digest: turn.digest }];
+    switch (decision.kind) {
+      case 'output':
+        return { output: outputOf(turn, decision), ...totals(run.spent), agents: [run.agent] };
+      case 'end':
+        throw failure(knownType(decision.type), decision.message, { details: [totals(run.spent)], final: true });
+      case 'correct':
+        run.spent.mistakes += 1;
+        break;
+      case 'calls': {
+        refuseTooMany(run, decision.calls.length);
+        run.status = { ...run.status, doing: 'running tools' };
+        const { since: results, allRefused } = await runToolCalls(run.agent, id, turn, decision.calls);
+        since.push(...results);
+        run.spent.mistakes = allRefused ? run.spent.mistakes + 1 : 0;
+        break;
+      }
+      default: {
+        // Another build's word. Failing the run by name is better than a workflow task that fails for ever.
+        const { kind } = decision as { kind: string };
+        throw failure('UnknownDecision', `this build does not know the decision "${kind}"`, { final: true });
+      }
+    }
+  }
+}
+
+async function callModel(run: Run, id: string, since: Since[]): Promise<ModelTurn> {
+  const turn = run.spent.turns + 1;
+  run.status = { ...run.status, turn, doing: 'asking the model' };
+  const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
+    modelCallOptions(id, `turn ${turn}: ${run.agent}`),
+  );
+  const deadline = run.deadline.at;
+  try {
+    const reply = await activities.callModel({
+      v: protocolVersion,
+      agent: run.agent,
+      turn,
+      since,
+      ...(deadline !== undefined && { deadline }),
+    });
+    // The author's limits come with the first reply; those of whoever started the run go before them.
+    Object.assign(run.limits, { ...reply.limits, ...run.limits });
+    run.deadline.arm(run.limits.deadlineMs);
+    return reply;
+  } catch (thrown) {
+    throw turnFailure(run, turn, thrown);
+  }
+}
+
+function turnFailure(run: Run, turn: number, thrown: unknown): unknown {
+  if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) return thrown;
+  const { cause } = thrown;
+  const type = cause instanceof ApplicationFailure ? knownType(cause.type) : 'ModelUnavailable';
+  const message = `agent "${run.agent}", turn ${turn}: ${cause?.message ?? thrown.message}`;
+  return failure(type, message, { cause: thrown, details: [totals(run.spent)], final: true });
+}
+
+function refuseTooMany(run: Run, calls: number): void {
+  const most = run.limits.toolCallsPerTurn ?? defaultLimits.toolCallsPerTurn;
+  if (calls <= most) return;
+  throw failure('ToolCallLimitReached', `the model asked for ${calls} tool calls in one turn; at most ${most} are allowed`, {
+    details: [totals(run.spent)],
+  });
+}
+
+function outputOf(turn: ModelTurn, decision: Extract<Decision, { kind: 'output' }>): Json {
+  if (decision.output !== undefined) return decision.output;
+  const text = turn.reply.map((item) => (item.type === 'message' ? item.text : '')).join('');
+  return decision.json ? (JSON.parse(text) as Json) : text;
+}
+
+function totals({ usage, cost, priced, turns }: Spent): RunTotals {
+  return { usage, cost: priced ? cost : null, turns };
+}
+
+function note(run: Run, decision: Decision): void {
+  run.status = { ...run.status, doing: 'deciding', decision: describeDecision(decision) };
+  showDetails(run.status, totals(run.spent));
+}
+
+function knownType(type: string | null | undefined): FailureType {
+  return type && type in failureTypes ? (type as FailureType) : 'ModelUnavailable';
+}

@@ -1,0 +1,33 @@
+import { setCurrentDetails } from '@temporalio/workflow';
+import type { Decision, RunStatus, RunTotals } from '../protocol.ts';
+
+/** Shows the run's state in the Web UI, as Markdown. */
+export function showDetails(status: RunStatus, { usage, cost, turns }: RunTotals): void {
+  const tokens = `${usage.input} in${usage.cached ? ` (${usage.cached} cached)` : ''}, ${usage.output} out`;
+  const rows = [
+    ['Agent', status.agent],
+    ['Turn', String(turns)],
+    ['Last decision', status.decision ?? 'none yet'],
+    ['Tokens', tokens],
+    ['Cost', cost === null ? 'unknown' : `$${cost.toFixed(4)}`],
+  ];
+  setCurrentDetails(['| | |', '|---|---|', ...rows.map(([name, value]) => `| **${name}** | ${value} |`)].join('\n'));
+}
+
+/** What a reply decided, in a few words. */
+export function describeDecision(decision: Decision): string {
+  switch (decision.kind) {
+    case 'calls': {
+      const names = decision.calls.map((call) => ('refused' in call ? 'a refused call' : call.tool));
+      return `call ${names.slice(0, 8).join(', ')}${names.length > 8 ? ` and ${names.length - 8} more` : ''}`;
+    }
+    case 'output':
+      return 'done';
+    case 'correct':
+      return 'asked to mend its reply';
+    case 'end':
+      return `end: ${decision.type}`;
+    default:
+      return 'unknown';
+  }
+}

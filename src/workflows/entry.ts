@@ -1,0 +1,14 @@
+/**
+ * What a worker bundles: the workflows of whoever uses Cadenza, beside the agent workflow. The worker's plugin points
+ * `cadenza-user-workflows` at their file.
+ */
+import * as userWorkflows from 'cadenza-user-workflows';
+
+export * from 'cadenza-user-workflows';
+export { agent } from './agent.ts';
+
+// `export *` leaves the default export out, which Temporal runs for workflow types that have no other.
+const name = 'default';
+const dynamic = (userWorkflows as Record<string, unknown>)[name];
+// oxlint-disable-next-line import/no-default-export
+export { dynamic as default };

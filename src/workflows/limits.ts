@@ -1,0 +1,54 @@
+import type { ApplicationFailure } from '@temporalio/common';
+import { failure, type FailureType } from '../failures.ts';
+import type { Limits, Usage } from '../protocol.ts';
+
+/** What bounds a run whose author and starter said nothing. */
+export const defaultLimits = { turns: 50, toolCallsPerTurn: 256, mistakes: 5 } as const satisfies Limits;
+
+/** What a run has used so far. */
+export interface Spent {
+  turns: number;
+  usage: Usage;
+  /** US dollars of the turns whose price is known. */
+  cost: number;
+  /** Whether every turn's price is known. */
+  priced: boolean;
+  /** Faulty turns since the last good one. */
+  mistakes: number;
+}
+
+/** Nothing used yet. */
+export function nothingSpent(): Spent {
+  return { turns: 0, usage: { input: 0, output: 0 }, cost: 0, priced: true, mistakes: 0 };
+}
+
+/** The failure for a limit that leaves no room for another turn; `undefined` where there is room. */
+export function reachedLimit(limits: Limits, spent: Spent): ApplicationFailure | undefined {
+  const reached = (type: FailureType, what: string, option: string) =>
+    failure(type, `${what}; start the run with a higher limits.${option} if it should go on`, { details: [spent] });
+  const turns = limits.turns ?? defaultLimits.turns;
+  if (spent.turns >= turns) return reached('TurnLimitReached', `the run has used its ${turns} turns`, 'turns');
+  const mistakes = limits.mistakes ?? defaultLimits.mistakes;
+  if (spent.mistakes >= mistakes) {
+    return reached('MistakeLimitReached', `the model made ${mistakes} faulty turns in a row`, 'mistakes');
+  }
+  const tokens = spent.usage.input + spent.usage.output;
+  if (limits.tokens !== undefined && tokens >= limits.tokens) {
+    return reached('TokenLimitReached', `the run has used ${tokens} of its ${limits.tokens} tokens`, 'tokens');
+  }
+  if (limits.cost !== undefined && spent.cost >= limits.cost) {
+    return reached('CostLimitReached', `the run has cost $${spent.cost.toFixed(4)} of its $${limits.cost}`, 'cost');
+  }
+  return undefined;
+}
+
+/** Adds one turn's usage. */
+export function spend(spent: Spent, usage: Usage, cost: number | undefined): void {
+  spent.turns += 1;
+  for (const key of ['input', 'output', 'cached', 'reasoning'] as const) {
+    const used = usage[key];
+    if (used !== undefined) spent.usage[key] = (spent.usage[key] ?? 0) + used;
+  }
+  if (cost === undefined) spent.priced = false;
+  else spent.cost += cost;
+}

@@ -1,0 +1,2 @@
+/** Stands in for the workflows of a worker that has none of its own. */
+export {};

@@ -1,0 +1,75 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { executeChild, workflowInfo, type ChildWorkflowOptions } from '@temporalio/workflow';
+import { msToNumber } from '@temporalio/common/lib/time.js';
+import type { AgentInput, AgentLimits, AgentOutput } from '../agents/define-agent.ts';
+import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
+import { summary } from '../summary.ts';
+
+/** How one call of an agent runs. */
+export interface AgentCallOptions extends Pick<ChildWorkflowOptions, 'taskQueue' | 'parentClosePolicy' | 'priority' | 'memo'> {
+  /** The child's workflow id. Default: this workflow's id, the agent's name and a number, as in `report-7/researcher-1`. */
+  workflowId?: string;
+  /** Go before the agent's own. */
+  limits?: AgentLimits;
+}
+
+/** An agent as workflow code calls it: its typed output, or with `run` everything about the run. */
+export interface AgentProxy<Input, Output> {
+  (input: Input, options?: AgentCallOptions): Promise<Output>;
+  run(input: Input, options?: AgentCallOptions): Promise<RunResult<Output>>;
+}
+
+/** The agents that a module exports, by the names that they were defined with. */
+export type AgentProxies<Agents> = {
+  readonly [Key in keyof Agents as Agents[Key] extends { readonly kind: 'agent'; name: infer Name extends string }
+    ? Name
+    : never]: AgentProxy<AgentInput<Agents[Key]>, AgentOutput<Agents[Key]>>;
+};
+
+/** How often each agent was called by this workflow: module state is a workflow's own in Temporal's sandbox. */
+const calls = new Map<string, number>();
+const mostIdAttempts = 100;
+
+/**
+ * Typed handles to the agents of a module, for workflow code. Each call is a child workflow.
+ *
+ * Import the module's type only: `proxyAgents<typeof agents>()` after `import type * as agents from './agents.ts'`. Inputs
+ * and outputs are checked at compile time, and validated on the worker when the call runs.
+ */
+export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxies<Agents> {
+  return new Proxy({} as AgentProxies<Agents>, {
+    get(_target, name) {
+      // A promise's `then` must not be taken for an agent, or `await` on the proxy would start one and hang.
+      if (typeof name !== 'string' || name === 'then') return undefined;
+      const run = async (input: Json, options?: AgentCallOptions) => await runChild(name, input, { ...defaults, ...options });
+      return Object.assign(async (input: Json, options?: AgentCallOptions) => (await run(input, options)).output, { run });
+    },
+  });
+}
+
+async function runChild(name: string, input: Json, options: AgentCallOptions): Promise<RunResult> {
+  const { limits, workflowId, ...childOptions } = options;
+  const start: AgentStart = { agent: name, input, ...(limits && { limits: protocolLimits(limits) }) };
+  const count = (calls.get(name) ?? 0) + 1;
+  calls.set(name, count);
+  const base = workflowId ?? `${workflowInfo().workflowId}/${name}-${count}`;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await executeChild<(start: AgentStart) => Promise<RunResult>>(names.workflow, {
+        parentClosePolicy: 'REQUEST_CANCEL',
+        ...childOptions,
+        workflowId: attempt === 1 ? base : `${base}~${attempt}`,
+        args: [start],
+        staticSummary: summary(name, input),
+      });
+    } catch (thrown) {
+      // After a Reset or a continue-as-new, the child of an earlier life may still run under the same readable id.
+      const taken = thrown instanceof WorkflowExecutionAlreadyStartedError;
+      if (!taken || workflowId !== undefined || attempt >= mostIdAttempts) throw thrown;
+    }
+  }
+}
+
+function protocolLimits({ deadline, ...limits }: AgentLimits): NonNullable<AgentStart['limits']> {
+  return { ...limits, ...(deadline !== undefined && { deadlineMs: msToNumber(deadline) }) };
+}
