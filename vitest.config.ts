@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
+    setupFiles: ['test/support/silence.ts'],
     pool: 'forks',
     execArgv: ['--conditions=cadenza-source'],
     maxWorkers: 2,

@@ -1,5 +1,5 @@
 import type { Term } from './terms.ts';
-import { keyTerms, nameWords, stems, holds } from './terms.ts';
+import { holds, keyTerms, nameWords, stems, words } from './terms.ts';
 
 /** A choice among options, how sure it is (0 to 1), and the terms of the text that spoke for it. */
 export interface Choice<Option> {
@@ -46,7 +46,7 @@ export function chooseOption<Option extends string | number>(
 function explanationOf(option: string, options: string[], explanations: string[]): string {
   const mentions = (part: string, name: string): boolean => {
     const found = stems(part);
-    return nameWords(name).every((word) => keyTerms(word).every((term) => holds(found, term)));
+    return words(nameWords(name).join(' ')).every((term) => holds(found, term));
   };
   return explanations
     .flatMap((explanation) => explanation.split(/[\n;.]+/))

@@ -89,8 +89,10 @@ function pick(ranked: Ranked[], terms: Term[], situation: Situation): Ranked[] {
   const work = textsUnder(input, isWorkName).join('\n');
   const used = ranked.filter(({ statement }) => work.includes(statement.text));
   const picked = [...new Set([...best, ...used])];
-  const asked = remarkTerms(input).slice(0, MOST_ADDED);
+  const known = statements.map(({ text }) => text).join('\n');
+  const asked = remarkTerms(input).filter((term) => missingTerms([term], known).length === 0);
   const added = asked
+    .slice(0, MOST_ADDED)
     .filter((term) => missingTerms([term], picked.map(({ statement }) => statement.text).join('\n')).length > 0)
     .flatMap((term) => rankStatements(statements, [term, ...terms], question).filter(({ matched }) => matched.includes(term)).slice(0, 1)); // prettier-ignore
   for (const candidate of added)

@@ -1,9 +1,10 @@
 import type { JsonSchema } from '../../testing/chat-protocol.ts';
 import type { FillContext, Filled } from './fill-context.ts';
+import { sized } from './fill-text.ts';
 import { valuesNamed } from './find-values.ts';
 import { isLineName, isPathName, isTextName } from './passages.ts';
 import { listRole, textRole } from './property-roles.ts';
-import { resolveSchema, schemaTypes } from './schema.ts';
+import { alternatives, resolveSchema, schemaTypes } from './schema.ts';
 import type { Statement } from './statements.ts';
 import { citation } from './statements.ts';
 import { holds, nameWords, stems } from './terms.ts';
@@ -27,14 +28,19 @@ export function fillList(schema: JsonSchema, name: string, context: FillContext)
 }
 
 function elementsOf(items: JsonSchema, name: string, schema: JsonSchema, context: FillContext): unknown[] {
-  if (items.enum) return matchingOptions(items.enum, context);
-  const [type] = schemaTypes(items);
-  if (type === 'object') return objectsOf(items, name, schema, context);
-  if (type !== undefined && type !== 'string') {
-    const places = [context.situation.input, context.situation.calls.map(({ result }) => result)];
-    return places.flatMap((place) => valuesNamed(name, place)).filter((value) => typeof value === type);
-  }
-  return textsOf(name, schema, context).map((text) => cut(text, items));
+  const choices = alternatives(items, context.root).filter((choice) => schemaTypes(choice)[0] !== 'null');
+  const [only, ...others] = choices;
+  const type = only && others.length === 0 ? schemaTypes(only)[0] : undefined;
+  if (only && type === 'object') return objectsOf(only, name, schema, context);
+  if (only?.enum && type !== undefined) return matchingOptions(only.enum, context);
+  if (only && type === 'string' && isPlain(only))
+    return textsOf(name, schema, context).map((text) => sized(text, only, context));
+  const { value, known } = context.fill(items, singular(name), context);
+  return known ? [value] : [];
+}
+
+function isPlain(schema: JsonSchema): boolean {
+  return schema.format === undefined && schema.pattern === undefined && !('const' in schema);
 }
 
 function textsOf(name: string, schema: JsonSchema, context: FillContext): string[] {
@@ -103,9 +109,4 @@ function matchingOptions(options: unknown[], { situation }: FillContext): unknow
 
 function singular(name: string): string {
   return name.replace(/ies$/, 'y').replace(/s$/, '');
-}
-
-function cut(text: string, items: JsonSchema): string {
-  const most = Number(items['maxLength'] ?? Infinity);
-  return text.length <= most ? text : text.slice(0, most);
 }

@@ -45,18 +45,17 @@ export function fillText(schema: JsonSchema, name: string, context: FillContext)
 function fillExact(schema: JsonSchema, name: string, context: FillContext): Filled {
   const { situation, answer } = context;
   const parameter = { name, schema, required: true };
+  const { format = '' } = schema;
   const cited = answer.picked.map(({ statement }) => statement.text).join('\n');
-  const found =
-    findValues(parameter, situation)[0] ??
-    valuesNamed(
-      name,
-      situation.calls.map(({ result }) => result),
-    )[0] ??
-    valuesOfFormat(schema.format, `${situation.message}\n${cited}`)[0];
+  const results = situation.calls.map(({ result }) => result);
   const pattern = patternOf(schema);
-  if (found !== undefined && (pattern?.test(String(found)) ?? true))
-    return { value: String(found), known: true };
-  const format = schema.format ?? '';
+  const value = [...findValues(parameter, situation), ...valuesNamed(name, results)]
+    .map(String)
+    .concat(valuesOfFormat(format, `${situation.message}\n${cited}`))
+    .find(
+      (text) => (format === '' || valuesOfFormat(format, text)[0] === text) && (pattern?.test(text) ?? true),
+    );
+  if (value !== undefined) return { value, known: true };
   return { value: EMPTY_FORMATS[format] ?? sized('', schema, context), known: false };
 }
 
@@ -139,7 +138,7 @@ function titleOf(question: string): string {
 }
 
 /** Fits a text to the lengths a schema allows; what is too short is filled up with the question. */
-function sized(text: string, schema: JsonSchema, { situation }: FillContext): string {
+export function sized(text: string, schema: JsonSchema, { situation }: FillContext): string {
   const least = Number(schema['minLength'] ?? 0);
   const most = Number(schema['maxLength'] ?? Infinity);
   let fitted = text;

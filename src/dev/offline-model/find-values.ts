@@ -10,6 +10,14 @@ const PHONE = /\+?\d[\d ()/-]{6,}\d/g;
 const URI = /\bhttps?:\/\/[^\s"'<>)]+/g;
 const DATE = /\b\d{4}-\d\d-\d\d\b/g;
 /** `A-1042`, `#1042`, `1042`, `INV_2024_7`: letters or marks around at least one digit. */
+const FORMATS: Record<string, RegExp> = {
+  email: EMAIL,
+  uri: URI,
+  url: URI,
+  date: DATE,
+  'date-time': /\b\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)/g,
+  uuid: /\b[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}\b/gi,
+};
 const CODE =
   /(?<![\p{L}\p{N}.,$€£-])#?(?=[\p{L}\p{N}_-]*\p{N})[\p{L}\p{N}]+(?:[-_][\p{L}\p{N}]+)*(?![\p{L}\p{N}%]|[.,]\d|-\p{N})/gu;
 const EXAMPLE = /[`'"“(]?(?=[\w-]*\d)(?=[\w-]*[A-Za-z#-])[#\w][\w-]+/g;
@@ -67,11 +75,10 @@ function isScalar(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
 
-/** The texts of a standard format (`email`, `uri`, `date`) that a text holds. */
-export function valuesOfFormat(format: unknown, text: string): string[] {
-  const patterns: Record<string, RegExp> = { email: EMAIL, uri: URI, url: URI, date: DATE };
-  const pattern = patterns[String(format)];
-  return pattern ? Array.from(text.matchAll(pattern), ([value]) => value) : [];
+/** The texts of a standard format that a text holds; none for a format that is not known here. */
+export function valuesOfFormat(format: string, text: string): string[] {
+  const pattern = FORMATS[format];
+  return pattern ? all(pattern, text) : [];
 }
 
 function valuesOfShape(parameter: Parameter, text: string, rivals: Parameter[]): string[] {

@@ -1,5 +1,5 @@
 import type { DataRecord } from './passages.ts';
-import type { Situation } from './read-request.ts';
+import type { PastCall, Situation } from './read-request.ts';
 import { missingTerms } from './rank-statements.ts';
 import type { Statement } from './statements.ts';
 import type { Term } from './terms.ts';
@@ -25,7 +25,14 @@ export function recordText({ source, fields }: DataRecord): string {
 
 /** Whether a term of the question is a value that was looked up by it: an order's number, an email address. */
 export function isLookedUp(term: Term, situation: Situation): boolean {
-  return situation.calls.some(({ arguments: given }) =>
-    Object.values(given).some((value) => String(value).toLowerCase() === term.word.toLowerCase()),
+  return situation.calls.some(
+    (call) =>
+      !isSearch(call) &&
+      Object.values(call.arguments).some((value) => String(value).toLowerCase() === term.word.toLowerCase()),
   );
+}
+
+/** Whether a call looked for words rather than for one thing. */
+export function isSearch({ arguments: given }: PastCall): boolean {
+  return Object.keys(given).some((name) => /^(q|query|search|keywords?|terms?|pattern)$/i.test(name));
 }

@@ -24,12 +24,15 @@ export function planSearches(tools: Search[], situation: Situation): PlannedCall
   const wanted = unknownTerms(situation).filter((term) => !isLookedUp(term, situation));
   if (wanted.length === 0) return [];
   if (made.length === 0) return firstQueries(wanted, situation).flatMap((query) => ask(tools, query));
-  const asked = new Set(
-    made.map(({ arguments: given }) => JSON.stringify(Object.values(given)).toLowerCase()),
-  );
+  const asked = new Set(made.flatMap(({ arguments: given }) => Object.values(given).map(lowerCase)));
   return reformulations(wanted)
     .flatMap((query) => ask(tools, query))
-    .filter(({ arguments: given }) => !asked.has(JSON.stringify(Object.values(given)).toLowerCase()))
+    .filter(
+      ({ arguments: given }) =>
+        !Object.values(given)
+          .map(lowerCase)
+          .every((query) => asked.has(query)),
+    )
     .slice(0, Math.min(MOST_AT_ONCE, MOST_SEARCHES - made.length));
 }
 
@@ -59,8 +62,12 @@ function reformulations(wanted: Term[]): string[] {
   const rarestFirst = wanted.toSorted((a, b) => b.word.length - a.word.length);
   return [
     toQuery(wanted),
-    ...rarestFirst.map(({ word }) => word),
-    ...rarestFirst.map((term) => [term.word, ...variants(term)].join(' ')),
+    ...rarestFirst.flatMap((term) => {
+      const others = variants(term);
+      const base = others.toSorted((a, b) => a.length - b.length)[0];
+      // One alone for a search that wants all words, together for one that takes any.
+      return [term.word, ...(base === undefined ? [] : [base]), [term.word, ...others].join(' ')];
+    }),
   ];
 }
 
@@ -80,4 +87,8 @@ function ask(tools: Search[], query: string): PlannedCall[] {
     .slice(0, MOST_AT_ONCE)
     .map(({ tool, parameter }) => ({ tool, given: { [parameter]: query } }))
     .map(({ tool, given }) => ({ tool, arguments: given }));
+}
+
+function lowerCase(value: unknown): string {
+  return String(value).toLowerCase();
 }

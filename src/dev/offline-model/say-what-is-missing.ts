@@ -1,5 +1,6 @@
 import { classifyTool, ofKind } from './classify-tools.ts';
 import { isObject } from './json.ts';
+import { isSearch } from './known.ts';
 import { findLacks } from './plan-lookups.ts';
 import type { PastCall, Situation } from './read-request.ts';
 
@@ -32,10 +33,6 @@ export function sayLacks(situation: Situation): string[] {
 
 export function lookupsOf(situation: Situation) {
   return ofKind(situation.tools.map(classifyTool), 'lookup');
-}
-
-function isSearch({ arguments: given }: PastCall): boolean {
-  return Object.keys(given).some((name) => /^(q|query|search|keywords?|terms?|pattern)$/i.test(name));
 }
 
 function describeCall({ tool, arguments: given }: PastCall): string {

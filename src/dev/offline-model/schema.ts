@@ -23,11 +23,12 @@ export function resolveSchema(schema: JsonSchema, root: JsonSchema): JsonSchema 
     );
 }
 
-/** The alternatives of a union; a schema that is none is its own only one. */
+/** The alternatives of a union, those of unions within it too; a schema that is none is its own only one. */
 export function alternatives(schema: JsonSchema, root: JsonSchema): JsonSchema[] {
   const { anyOf, oneOf, ...shared } = schema;
   const listed = anyOf ?? oneOf;
-  if (listed) return listed.map((part) => ({ ...shared, ...resolveSchema(part, root) }));
+  if (listed)
+    return listed.flatMap((part) => alternatives({ ...shared, ...resolveSchema(part, root) }, root));
   const { type } = schema;
   return Array.isArray(type) ? type.map((one) => ({ ...schema, type: one })) : [schema];
 }

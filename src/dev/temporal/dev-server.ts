@@ -10,8 +10,8 @@ import { spawnLeashed, STOP_GRACE_MS } from './leash.ts';
 import type { LeashedCommand, LeashedProcess, ProcessEnd } from './leash.ts';
 import { acceptsConnections, findFreePorts, LOOPBACK } from './ports.ts';
 
-export const DEFAULT_PORT = 7233;
-export const DEFAULT_UI_PORT = 8233;
+/** The Web UI's port is this much above the server's, as Temporal's own tools have it. */
+export const UI_PORT_OFFSET = 1_000;
 
 /**
  * A stock server lets one workflow wait for a queue that is polled 20 times a second: 101 ms an activity instead of about 10. The
@@ -50,8 +50,8 @@ export interface DevServerOptions {
   readonly dataFile?: string;
   /** Without one the log is kept only to explain a failed start. */
   readonly logFile?: string;
-  /** Ports 7233 and 8233 if they are free, rather than any. */
-  readonly defaultPorts: boolean;
+  /** The port to take if it is free; any other if it is not, or if this is undefined. */
+  readonly port?: number | undefined;
   readonly leash?: NonNullable<LeashedCommand['leash']>;
   readonly signal?: AbortSignal | undefined;
 }
@@ -70,9 +70,9 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   const log = openLog(options.logFile);
   try {
     for (let attempt = 1; ; attempt++) {
-      const wanted =
-        options.defaultPorts && attempt === 1 ? [DEFAULT_PORT, DEFAULT_UI_PORT] : [undefined, undefined];
-      const [port = 0, uiPort = 0] = await findFreePorts(wanted);
+      const wanted = attempt === 1 ? options.port : undefined;
+      const wantedUi = wanted === undefined ? undefined : wanted + UI_PORT_OFFSET;
+      const [port = 0, uiPort = 0] = await findFreePorts([wanted, wantedUi]);
       options.signal?.throwIfAborted();
       const from = fstatSync(log).size;
       const server = spawnServer(options, port, uiPort, log);

@@ -3,17 +3,18 @@ import { resolve } from 'node:path';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { checkServer, findWebUi } from './check-server.ts';
 import type { TemporalConnectionOptions } from './check-server.ts';
-import { DEFAULT_PORT, startDevServer, waitWhile } from './dev-server.ts';
+import { startDevServer, UI_PORT_OFFSET, waitWhile } from './dev-server.ts';
 import { describeError, TemporalUnavailable } from './errors.ts';
 import { cacheFolder, findCli } from './find-cli.ts';
-import { isRunning } from './leash.ts';
+import { isGroupRunning } from './leash.ts';
 import { acceptsConnections, LOOPBACK } from './ports.ts';
-import { defaultPortOwner } from './server-record.ts';
+import { portOwner } from './server-record.ts';
 import { joinSharedServer, startSharedServer } from './shared-server.ts';
 import type { SharedServer, SharedServerOptions } from './shared-server.ts';
 
 const SET_ADDRESS_TIMEOUT_MS = 10_000;
 const LOCAL_TIMEOUT_MS = 3_000;
+const DEFAULT_PORT = 7233;
 
 export interface EnsureTemporalOptions {
   /** Told, a line at a time, what is being tried. */
@@ -48,7 +49,7 @@ export interface RunningTemporal {
 
 /**
  * Finds a Temporal server or starts one: the address the user set (TEMPORAL_ADDRESS or a profile), the server
- * of the data folder, one on 127.0.0.1:7233, else a new development server.
+ * of the data folder, one on 127.0.0.1:7233 (or CADENZA_TEMPORAL_PORT), else a new development server.
  * Throws {@link TemporalUnavailable}; its message lists what was tried and what to do.
  */
 export async function ensureTemporal(options: EnsureTemporalOptions = {}): Promise<RunningTemporal> {
@@ -64,10 +65,11 @@ export async function ensureTemporal(options: EnsureTemporalOptions = {}): Promi
   if (settings.address !== undefined) return useSetAddress(settings, report);
 
   const { namespace } = settings;
-  const shared = { dataDir, cacheDir, env, namespace, ui: options.ui ?? true, report, signal };
+  const port = localPort(env);
+  const shared = { dataDir, cacheDir, env, namespace, ui: options.ui ?? true, port, report, signal };
   const running = await joinSharedServer(shared);
   if (running !== undefined) return asRunning(running, shared);
-  const local = await useDefaultPort(shared);
+  const local = port === undefined ? undefined : await useLocalServer(shared, port);
   if (local !== undefined) return local;
 
   const cli = await findCli({ env, cacheDir, report, signal });
@@ -106,6 +108,18 @@ function loadSettings(env: NodeJS.ProcessEnv): Settings {
   return { address, namespace: loaded.namespace ?? 'default', connection, source };
 }
 
+/** The port of a local server: CADENZA_TEMPORAL_PORT, where 0 means any free one and so none to look at; default 7233. */
+function localPort(env: NodeJS.ProcessEnv): number | undefined {
+  const given = env['CADENZA_TEMPORAL_PORT'];
+  const port = given === undefined || given === '' ? DEFAULT_PORT : Number(given);
+  if (!Number.isInteger(port) || port < 0 || port + UI_PORT_OFFSET > 65_535) {
+    throw new TemporalUnavailable(
+      `CADENZA_TEMPORAL_PORT is "${given}"; it must be a number from 0 to ${65_535 - UI_PORT_OFFSET}.`,
+    );
+  }
+  return port === 0 ? undefined : port;
+}
+
 /** A server the user chose is used or reported, never replaced by another. */
 async function useSetAddress(settings: Settings, report: (line: string) => void): Promise<RunningTemporal> {
   const { address = '', namespace, connection, source } = settings;
@@ -125,13 +139,16 @@ async function useSetAddress(settings: Settings, report: (line: string) => void)
   return usedServer(connectionOptions, namespace);
 }
 
-/** Whatever server already has the default port, if it is a Temporal server with our namespace. */
-async function useDefaultPort(shared: SharedServerOptions): Promise<RunningTemporal | undefined> {
+/** Whatever server already has the port, if it is a Temporal server with our namespace. */
+async function useLocalServer(
+  shared: SharedServerOptions,
+  port: number,
+): Promise<RunningTemporal | undefined> {
   const { namespace, cacheDir, report } = shared;
-  if (!(await acceptsConnections(LOOPBACK, DEFAULT_PORT))) return undefined;
-  const address = `${LOOPBACK}:${DEFAULT_PORT}`;
+  if (!(await acceptsConnections(LOOPBACK, port))) return undefined;
+  const address = `${LOOPBACK}:${port}`;
   try {
-    const owner = defaultPortOwner(cacheDir);
+    const owner = portOwner(cacheDir, port);
     if (owner !== undefined) {
       const theirs = { ...shared, dataDir: owner };
       const joined = await joinSharedServer(theirs);
@@ -174,11 +191,11 @@ async function startFreshServer(
 ): Promise<RunningTemporal> {
   const cli = await findCli(options);
   const namespace = 'default';
-  const server = await startDevServer({ ...options, cli, namespace, defaultPorts: false });
+  const server = await startDevServer({ ...options, cli, namespace, port: undefined });
   const { address, uiUrl, pid } = server;
   const close = async () => {
     server.release();
-    if (!(await waitWhile(() => isRunning(pid))))
+    if (!(await waitWhile(() => isGroupRunning(pid))))
       throw new Error(`the Temporal server (process ${pid}) has not stopped`);
   };
   const known = { address, namespace, connectionOptions: { address }, startedHere: true, close };

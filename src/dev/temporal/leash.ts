@@ -96,7 +96,12 @@ function ended(child: ChildProcess): Promise<ProcessEnd> {
   });
 }
 
-/** Whether a process with this id exists. */
+/** Whether anything that a leashed command started is left, its leash included. */
+export function isGroupRunning(pid: number): boolean {
+  return isRunning(process.platform === 'win32' ? pid : -pid);
+}
+
+/** Whether a process with this id exists, or with a negative one a process of that group. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -8,8 +8,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { DEFAULT_PORT } from './dev-server.ts';
-import { LOOPBACK } from './ports.ts';
 
 /** What `temporal.json` in a data folder says about its running server. It may be out of date: check `pipe` or `pid`. */
 export interface ServerRecord {
@@ -43,12 +41,11 @@ export function removeRecord(dataDir: string): void {
 }
 
 /**
- * Remembers which data folder's server has the default port. A start in another folder finds that server by its port, and must hold
+ * Remembers which data folder's server has a port. A start in another folder finds that server by its port, and must hold
  * it like any other user, or it would be stopped under its hands.
  */
-export function noteDefaultPort(cacheDir: string, address: string, dataDir: string): void {
-  if (address !== `${LOOPBACK}:${DEFAULT_PORT}`) return;
-  const path = defaultPortPath(cacheDir);
+export function notePortOwner(cacheDir: string, port: number, dataDir: string): void {
+  const path = portPath(cacheDir, port);
   try {
     mkdirSync(cacheDir, { recursive: true });
     rmSync(path, { force: true });
@@ -58,14 +55,14 @@ export function noteDefaultPort(cacheDir: string, address: string, dataDir: stri
   }
 }
 
-/** The data folder whose server had the default port last, if it was one of ours. */
-export function defaultPortOwner(cacheDir: string): string | undefined {
+/** The data folder whose server had the port last, if it was one of ours. */
+export function portOwner(cacheDir: string, port: number): string | undefined {
   try {
-    return readlinkSync(defaultPortPath(cacheDir));
+    return readlinkSync(portPath(cacheDir, port));
   } catch {
     return undefined;
   }
 }
 
 const recordPath = (dataDir: string) => join(dataDir, 'temporal.json');
-const defaultPortPath = (cacheDir: string) => join(cacheDir, `port-${DEFAULT_PORT}`);
+const portPath = (cacheDir: string, port: number) => join(cacheDir, `port-${port}`);

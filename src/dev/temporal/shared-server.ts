@@ -9,14 +9,14 @@
 import { closeSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkServer } from './check-server.ts';
+import { checkServer, splitAddress } from './check-server.ts';
 import { endGroup, startDevServer, waitWhile } from './dev-server.ts';
 import type { DevServer } from './dev-server.ts';
 import { describeError, TemporalUnavailable } from './errors.ts';
 import { claimPipe, closePipe, hasReader, holdPipe, isHeldByOthers, pipeId } from './held-pipe.ts';
 import type { ClaimedPipe } from './held-pipe.ts';
 import { isRunning } from './leash.ts';
-import { noteDefaultPort, readRecord, removeRecord, writeRecord } from './server-record.ts';
+import { notePortOwner, readRecord, removeRecord, writeRecord } from './server-record.ts';
 import type { ServerRecord } from './server-record.ts';
 
 const JOIN_LIMIT_MS = 120_000;
@@ -37,6 +37,8 @@ export interface SharedServerOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly namespace: string;
   readonly ui: boolean;
+  /** Taken if it is free; starts in other data folders look for a server there. Undefined: any port, and they do not look. */
+  readonly port: number | undefined;
   readonly report: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -86,7 +88,7 @@ async function start(
   cli: string,
   claim: ClaimedPipe | undefined,
 ): Promise<SharedServer> {
-  const { dataDir, env, namespace, ui, signal, report } = options;
+  const { dataDir, env, namespace, ui, port, signal, report } = options;
   const pipe = claim === undefined ? 0 : (pipeId(claim.writeFd) ?? 0);
   const logFile = join(dataDir, 'temporal.log');
   let server: DevServer;
@@ -103,14 +105,14 @@ async function start(
       signal,
       logFile,
       dataFile: data.path,
-      defaultPorts: true,
+      port,
       ...leash,
     };
     server = await startDevServer(settings);
     data.ready();
     const { address, uiUrl, pid } = server;
     writeRecord(dataDir, { address, ...(uiUrl === undefined ? {} : { uiUrl }), pid, pipe });
-    noteDefaultPort(options.cacheDir, address, dataDir);
+    if (splitAddress(address).port === port) notePortOwner(options.cacheDir, port, dataDir);
   } catch (error) {
     if (claim !== undefined) {
       rmSync(claim.path, { force: true });
@@ -167,6 +169,9 @@ async function letGo(fd: number, { path, pipe, report }: HeldServer): Promise<vo
     report('The Temporal development server has not stopped.');
   } else if (seenHeld > 0) {
     report('Another process still uses the Temporal development server; it stops with the last one.');
+  } else {
+    if (pipeId(stoppingPath(path)) === pipe) rmSync(stoppingPath(path), { force: true });
+    if (readRecord(dirname(path))?.pipe === pipe) removeRecord(dirname(path));
   }
 }
 

@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
+import type { DataConverter } from '@temporalio/common';
+import { Client } from '@temporalio/client';
+import { bundleWorkflowCode, DefaultLogger, Worker, type WorkerOptions, type WorkflowBundleWithCode } from '@temporalio/worker';
+import { CadenzaPlugin, openaiProvider, type CadenzaOptions } from 'cadenza/worker';
+import { CadenzaClient } from 'cadenza/client';
+import { createModelServer, type ModelServer, type ModelServerOptions } from '../../src/testing/model-server.ts';
+import { connectToTemporal } from './temporal.ts';
+
+/** What a test says of its worker and its model. */
+export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
+  respond: ModelServerOptions['respond'];
+  latencyMs?: number;
+  dataConverter?: DataConverter;
+  /** A workflow file beside the agent workflow. */
+  workflows?: URL;
+  /** Further options of the worker. */
+  worker?: Partial<WorkerOptions>;
+  /** Shared with another harness, to have two workers on one queue. */
+  taskQueue?: string;
+  server?: ModelServer;
+}
+
+/** A worker, a model server and a client on a task queue of their own. */
+export interface Harness {
+  client: CadenzaClient;
+  plugin: CadenzaPlugin;
+  server: ModelServer;
+  taskQueue: string;
+  worker: Worker;
+  /** Stops the worker and, unless it came from elsewhere, the model server. */
+  stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const silent = new DefaultLogger('ERROR');
+const bundles = new Map<string, Promise<WorkflowBundleWithCode>>();
+
+/** Starts a harness. Use it as `await using harness = await startHarness({ … })`. */
+export async function startHarness(options: HarnessOptions): Promise<Harness> {
+  const { respond, latencyMs, dataConverter, workflows, worker: workerOptions, ...cadenza } = options;
+  const temporal = await connectToTemporal();
+  const server = options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
+  const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;
+  const plugin = new CadenzaPlugin({
+    ...cadenza,
+    provider: openaiProvider({ apiKey: 'test-key', baseURL: server.baseURL, model: 'test-model' }),
+  });
+  const worker = await Worker.create({
+    connection: temporal.nativeConnection,
+    namespace: temporal.namespace,
+    taskQueue,
+    workflowBundle: await bundle(plugin, workflows),
+    // A test's worker does not wait for calls that the test lets hang.
+    shutdownGraceTime: 0,
+    ...(dataConverter && { dataConverter }),
+    ...workerOptions,
+    plugins: [plugin],
+  });
+  const running = worker.run();
+  const client = new Client({
+    connection: temporal.connection,
+    namespace: temporal.namespace,
+    ...(dataConverter && { dataConverter }),
+  });
+  const stop = async () => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    await running;
+    if (!options.server) await server.close();
+  };
+  return {
+    client: new CadenzaClient(client, taskQueue, async () => undefined),
+    plugin,
+    server,
+    taskQueue,
+    worker,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function bundle(plugin: CadenzaPlugin, workflows: URL | undefined): Promise<WorkflowBundleWithCode> {
+  const path = fileURLToPath(workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url));
+  const known = bundles.get(path) ?? bundleWorkflowCode({ workflowsPath: path, plugins: [plugin], logger: silent });
+  bundles.set(path, known);
+  return await known;
+}
