@@ -43,6 +43,8 @@ export const failureTypes = {
   EffectUncertain: 'end',
   /** A tool attempt failed and is repeated under the tool's retry policy. */
   ToolAttemptFailed: 'retry',
+  /** A tool blocked its worker's event loop. Not repeated, as it would again; the model is told. */
+  ToolBlockedWorker: 'retry',
   /** The worker is stopping; the attempt is repeated elsewhere. */
   WorkerStopping: 'retry',
   /** A decision of a kind that this build does not know: another build takes it. */

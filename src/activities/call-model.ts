@@ -25,7 +25,7 @@ const partLength = 256 * 1024;
  * Nothing in here is repeated by us: Temporal repeats the activity when it fails retryably.
  */
 export async function callModel(dependencies: ActivityDependencies, input: CallModelInput): Promise<ModelTurn> {
-  return await whileAlive(async (context) => {
+  return await whileAlive(dependencies.watch, async (context) => {
     const { store, prices, provider } = dependencies;
     const { workflowId, runId } = runHistory(context).run;
     if (input.v > protocolVersion) {

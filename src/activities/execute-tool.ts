@@ -5,6 +5,7 @@ import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
 import { digestJson, digestText } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import { callsOf, type ExecuteToolInput, type Json, type ToolResult } from '../protocol.ts';
+import type { TrackedActivity } from './activity-watch.ts';
 import { boundOutput } from './bounded-output.ts';
 import { checkInput, parseArguments, unknownTool } from './decide.ts';
 import type { ActivityDependencies } from './index.ts';
@@ -19,6 +20,13 @@ interface AttemptRecord {
   progress?: unknown;
 }
 
+/** An attempt under way. */
+interface Running {
+  context: Context;
+  tracked: TrackedActivity;
+  record: AttemptRecord;
+}
+
 /** What running a tool came to, before it is bounded. */
 type Outcome = { value: unknown } | { error: string } | { refused: string };
 
@@ -29,13 +37,14 @@ type Outcome = { value: unknown } | { error: string } | { refused: string };
 export async function executeTool(dependencies: ActivityDependencies, input: ExecuteToolInput): Promise<ToolResult> {
   const record: AttemptRecord = { failures: 0 };
   return await whileAlive(
-    async (context) => {
+    dependencies.watch,
+    async (context, tracked) => {
       record.failures = (context.info.heartbeatDetails as AttemptRecord | undefined)?.failures ?? 0;
       const registered = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
-      const outcome = await attempt(dependencies, registered, input, context, record);
+      const outcome = await attempt(dependencies, registered, input, { context, tracked, record });
       return await toResult(dependencies, outcome, input, context);
     },
-    () => record,
+    { name: input.tool, details: () => record },
   );
 }
 
@@ -43,9 +52,9 @@ async function attempt(
   dependencies: ActivityDependencies,
   registered: RegisteredAgent,
   input: ExecuteToolInput,
-  context: Context,
-  record: AttemptRecord,
+  running: Running,
 ): Promise<Outcome> {
+  const { context, record } = running;
   // The definition may have changed since the model decided: a deploy, or days of waiting in between.
   const tool = registered.tools.get(input.tool);
   if (!tool) return { refused: unknownTool(registered, input.tool) };
@@ -54,7 +63,7 @@ async function attempt(
   if ('problem' in checked) return { refused: checked.problem };
   const effect = tool.tool.effect ?? 'once';
   try {
-    const output = await runTool(tool, checked.input, value, input, context, record);
+    const output = await runTool(tool, checked.input, value, input, running);
     return await checkOutput(tool, output);
   } catch (thrown) {
     if (thrown instanceof ToolError) return { error: thrown.message };
@@ -89,8 +98,7 @@ async function runTool(
   checked: unknown,
   value: Json,
   { agent }: ExecuteToolInput,
-  context: Context,
-  record: AttemptRecord,
+  { context, tracked, record }: Running,
 ): Promise<unknown> {
   const { activityId, workflowExecution } = context.info;
   const { workflowId = '', runId = '' } = workflowExecution ?? {};
@@ -106,7 +114,7 @@ async function runTool(
     log: context.log,
     run: { workflowId, runId, agent, call: activityId },
   };
-  const work = (async () => await tool.execute(checked as never, toolContext))();
+  const work = tracked.run(async () => await tool.execute(checked as never, toolContext));
   // A tool that ignores its signal must not hold the call; what it does afterwards is not waited for.
   return await Promise.race([work, rejectOn(context.cancellationSignal), rejectOn(timeout, timeoutMs)]);
 }

@@ -1,5 +1,6 @@
 import type { Registry } from '../agents/registry.ts';
 import { names, type CallModelInput, type ExecuteToolInput, type ModelTurn, type ToolResult } from '../protocol.ts';
+import type { ActivityWatch } from './activity-watch.ts';
 import { callModel } from './call-model.ts';
 import { executeTool } from './execute-tool.ts';
 import type { ModelProvider } from './models/model.ts';
@@ -12,6 +13,7 @@ export interface ActivityDependencies {
   provider: ModelProvider;
   store: TranscriptStore;
   prices: PriceTable;
+  watch: ActivityWatch;
 }
 
 /** The activities that agent runs call, by the names under which the workflow knows them. */

@@ -1,5 +1,6 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import { failure } from '../failures.ts';
+import type { ActivityWatch, TrackedActivity } from './activity-watch.ts';
 
 /** Milliseconds between heartbeats. The timeout that they must beat is `heartbeatTimeoutMs` of the workflow's options. */
 const heartbeatEveryMs = 3_000;
@@ -9,16 +10,22 @@ const heartbeatEveryMs = 3_000;
  * and not at the end of a long timeout. A cancelled activity acts on the reason: only a cancel that somebody requested ends
  * the call; a worker that shuts down, or an attempt that Temporal has given up, fails retryably.
  */
-export async function whileAlive<T>(work: (context: Context) => Promise<T>, details?: () => unknown): Promise<T> {
+export async function whileAlive<T>(
+  watch: ActivityWatch,
+  work: (context: Context, tracked: TrackedActivity) => Promise<T>,
+  tool?: { name: string; details(): unknown },
+): Promise<T> {
   const context = Context.current();
-  const timer = setInterval(() => context.heartbeat(details?.()), heartbeatEveryMs);
+  const tracked = watch.track(context.info.taskToken, tool?.name);
+  const timer = setInterval(() => context.heartbeat(tool?.details()), heartbeatEveryMs);
   try {
-    return await work(context);
+    return await work(context, tracked);
   } catch (thrown) {
     if (context.cancellationSignal.aborted) throw cancelled(context);
     throw thrown;
   } finally {
     clearInterval(timer);
+    tracked.end();
   }
 }
 

@@ -1,3 +1,7 @@
 export { createClient, CadenzaClient, type AgentReference, type CreateClientOptions, type StartOptions } from './client.ts';
 export { RunHandle, type RunDescription } from './run-handle.ts';
 export type { RunEvent } from './run-events.ts';
+export { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
+export { createPayloadReader, type PayloadOwner, type PayloadReader } from '../transcript/payload-reader.ts';
+export type { ChatMessage, ChatRequest, ChatToolCall } from '../transcript/chat-request.ts';
+export type { HistoryEvent } from '../transcript/history-events.ts';

@@ -3,6 +3,7 @@ import { names, type AgentStart, type RunResult, type RunStatus } from '../proto
 import { readForward } from '../transcript/history-events.ts';
 import { createPayloadReader, type PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader } from '../transcript/records.ts';
+import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
@@ -79,10 +80,21 @@ export class RunHandle<Output> {
     return undefined;
   }
 
+  /** Every request that the model answered so far, as it was sent: rebuilt from the history, without the agents' code. */
+  async requests(): Promise<RebuiltRequest[]> {
+    const { runId } = await this.handle.describe();
+    const pages = readForward(this.client.workflow, { workflowId: this.workflowId, runId });
+    return await rebuildRequests(flatten(pages), this.payloads());
+  }
+
   private payloads(): PayloadReader {
     return createPayloadReader(this.client.options.loadedDataConverter, {
       namespace: this.client.options.namespace,
       workflowId: this.workflowId,
     });
   }
+}
+
+async function* flatten<T>(pages: AsyncIterable<readonly T[]>): AsyncGenerator<T, void, undefined> {
+  for await (const page of pages) yield* page;
 }

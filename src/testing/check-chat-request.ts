@@ -1,8 +1,13 @@
 import type { ChatMessage, ChatRequest, JsonSchema } from './chat-protocol.ts';
 
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool']);
+const TYPING = ['type', 'anyOf', '$ref', 'enum', 'const'];
 const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/;
-const NOT_STRICT = ['oneOf', 'allOf', 'not', 'if', 'then', 'else', 'patternProperties', 'propertyNames'];
+/** Keywords outside the subset of JSON Schema that strict mode takes. */
+const NOT_STRICT = [
+  'oneOf', 'allOf', 'not', 'if', 'then', 'else', 'patternProperties', 'propertyNames', 'dependentRequired',
+  'dependentSchemas', 'contains', 'uniqueItems', 'default',
+]; // prettier-ignore
 
 /**
  * What the real service would refuse in a request, as one sentence; undefined when there is nothing.
@@ -71,7 +76,8 @@ function findResponseFormatProblem(format: ChatRequest['response_format']): stri
 function findStrictProblem(schema: JsonSchema, where: string): string | undefined {
   for (const keyword of NOT_STRICT)
     if (keyword in schema) return `${where} uses '${keyword}', which is not permitted when strict.`;
-  const properties = schema.properties;
+  if (!TYPING.some((keyword) => keyword in schema)) return `${where} must have a 'type' when strict.`;
+  const { properties } = schema;
   if (schema.type === 'object' || properties) {
     if (schema.additionalProperties !== false)
       return `${where} must set 'additionalProperties' to false when strict.`;

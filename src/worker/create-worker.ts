@@ -1,5 +1,7 @@
+import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { hostname } from 'node:os';
 import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
 
 /** The argument of {@link createWorker}: Cadenza's options and any of Temporal's own. */
@@ -19,20 +21,24 @@ export const defaultTaskQueue = 'cadenza';
  * For a worker that exists already, add a `CadenzaPlugin` to its `plugins` instead.
  */
 export async function createWorker(options: CreateWorkerOptions): Promise<Worker> {
-  const { agents, provider, prices, transcripts, taskQueue = defaultTaskQueue, connection, plugins = [], ...rest } = options;
+  const { agents, provider, prices, transcripts, watchdog, taskQueue = defaultTaskQueue, connection, plugins = [], ...rest } = options;
+  const environment = connection ? undefined : loadClientConnectConfig();
+  const namespace = rest.namespace ?? environment?.namespace ?? 'default';
+  const identity = rest.identity ?? `${process.pid}@${hostname()}`;
   const cadenza = new CadenzaPlugin({
     agents,
     ...(provider && { provider }),
     ...(prices && { prices }),
     ...(transcripts && { transcripts }),
+    ...(environment && { watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity } }),
+    ...(watchdog && { watchdog }),
   });
-  const environment = connection ? undefined : loadClientConnectConfig();
-  const namespace = rest.namespace ?? environment?.namespace;
   return await Worker.create({
     ...rest,
     taskQueue,
+    namespace,
+    identity,
     connection: connection ?? (await NativeConnection.connect(environment?.connectionOptions)),
-    ...(namespace !== undefined && { namespace }),
     plugins: [...plugins, cadenza],
   });
 }

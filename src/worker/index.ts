@@ -1,5 +1,6 @@
 export { createWorker, defaultTaskQueue, type CreateWorkerOptions } from './create-worker.ts';
 export { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
+export type { WatchdogOptions } from './watchdog/watchdog.ts';
 export { openaiProvider, type OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 export { defaultPrices, type Price, type PriceTable } from '../activities/models/prices.ts';
 export type { ModelProvider, ModelReply } from '../activities/models/model.ts';

@@ -1,13 +1,15 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
-import type { BundleOptions, ReplayWorkerOptions, WorkerOptions } from '@temporalio/worker';
+import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
+import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
 import { TranscriptStore, type TranscriptCounters, type TranscriptStoreOptions } from '../activities/transcript-store.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
+import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
 /** The argument of {@link CadenzaPlugin}. */
 export interface CadenzaOptions {
@@ -17,6 +19,11 @@ export interface CadenzaOptions {
   provider?: ModelProvider;
   /** Prices besides, or instead of, the known ones: US dollars for a million tokens, by model name. */
   prices?: PriceTable;
+  /**
+   * Keeps the other activities of the worker alive when a tool blocks the event loop, and fails that tool by name. `createWorker`
+   * sets it up by itself where it makes the connection.
+   */
+  watchdog?: WatchdogOptions;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
@@ -32,6 +39,7 @@ const here = import.meta.url;
 export class CadenzaPlugin extends SimplePlugin {
   private readonly cadenza: CadenzaOptions;
   private readonly store: TranscriptStore;
+  private watchdog: Watchdog | undefined;
 
   constructor(options: CadenzaOptions) {
     super({ name: 'cadenza' });
@@ -47,11 +55,13 @@ export class CadenzaPlugin extends SimplePlugin {
   }
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
+    this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
     const activities = createActivities({
       registry: createRegistry(this.cadenza.agents),
       provider: this.cadenza.provider ?? openaiProvider(),
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
+      watch: this.watchdog ?? noWatch,
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
     if (taken.length > 0) {
@@ -67,6 +77,14 @@ export class CadenzaPlugin extends SimplePlugin {
       activities: { ...options.activities, ...activities },
       ...(!bundled && { workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows') }),
     });
+  }
+
+  override async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
+    try {
+      await super.runWorker(worker, next);
+    } finally {
+      await this.watchdog?.stop();
+    }
   }
 
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {

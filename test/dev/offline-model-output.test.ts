@@ -79,6 +79,30 @@ test('classifies by what the options mean in the instructions', async () => {
   expect(await sort('Do you like cats?')).toMatchObject({ category: 'other' });
 });
 
+test('fills schemas that refer to themselves and that are joined from parts', async () => {
+  const Section = z.object({
+    heading: z.string(),
+    get next() {
+      return Section.nullable();
+    },
+    get parts() {
+      return z.array(Section);
+    },
+  });
+  const question = 'What happens when the thermocouple fails?';
+  const outline = await fill(
+    question,
+    z.object({
+      outline: Section,
+      extra: z.intersection(Draft, z.object({ sources: z.array(z.string()).min(1) })),
+    }),
+    { tools: library },
+  );
+  expect(outline.extra.answer).toContain('cuts the power');
+  expect(outline.extra.sources).toEqual(['kiln/thermocouple.md:3']);
+  expect(outline.outline.heading).toContain('thermocouple');
+});
+
 const names = fc.constantFrom(
   'answer',
   'score',

@@ -2,8 +2,9 @@ import type OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { OFFLINE_MODEL_NOTICE } from '../../src/dev/offline-model/start-offline-model.ts';
+import type { Tools } from './converse.ts';
 import { client, converse, expectRightCitations, model, request } from './converse.ts';
-import { library, parcels } from './pottery.ts';
+import { documents, library, parcels } from './pottery.ts';
 
 test('searches, reads around what it finds, and answers with citations that hold', async () => {
   const { text, calls } = await converse({ user: 'How long does a bisque firing take?', tools: library });
@@ -54,9 +55,25 @@ test('passes on why a lookup failed, and says what it would have to know', async
   );
   const unnamed = await converse({ user: 'Where is my parcel?', tools: parcels });
   expect(unnamed).toEqual({
-    text: 'get_parcel needs parcelNumber, which the message does not give.',
+    text: [
+      'get_parcel needs parcelNumber, which the message does not give.',
+      'list_parcels_by_email needs email, which the message does not give.',
+    ].join('\n'),
     calls: [],
   });
+});
+
+test('goes from a list to the things in it, when the list does not say enough', async () => {
+  const { text, calls } = await converse({
+    user: 'Which carrier has the parcels of anna@example.com?',
+    tools: parcels,
+  });
+  expect(calls).toEqual([
+    'list_parcels_by_email {"email":"anna@example.com"}',
+    'get_parcel {"parcelNumber":"P-204"}',
+    'get_parcel {"parcelNumber":"P-205"}',
+  ]);
+  expect(text).toContain('Parcel P-204: status: in customs; carrier: Hermes.');
 });
 
 test('acts only when plainly asked to, once, after looking up what it acts on', async () => {
@@ -116,4 +133,78 @@ test('says everywhere that it is not a language model', async () => {
     ),
   ).toHaveLength(3);
   expect([listed?.id, completion.model]).toEqual(['offline-rules', 'offline-rules']);
+});
+
+async function reply(asked: OpenAI.ChatCompletionCreateParamsNonStreaming) {
+  const message = (await client.chat.completions.create(asked)).choices[0]?.message;
+  const calls =
+    message?.tool_calls?.map((call) => (call.type === 'function' ? call.function : undefined)) ?? [];
+  return {
+    text: message?.content ?? '',
+    calls: calls.map((called) => `${called?.name} ${called?.arguments}`),
+  };
+}
+
+test('a follow-up is understood together with what was asked before', async () => {
+  const asked = request({ user: 'Where is my parcel?', tools: parcels });
+  asked.messages.push({ role: 'assistant', content: (await reply(asked)).text });
+  asked.messages.push({ role: 'user', content: 'It is P-204' });
+  expect((await reply(asked)).calls).toEqual(['get_parcel {"parcelNumber":"P-204"}']);
+});
+
+test('a request to correct the form leaves the question as it was', async () => {
+  const output = z.object({ question: z.string(), answer: z.string() });
+  const asked = request({ user: 'Is the shop open?', output });
+  const first = await reply(asked);
+  asked.messages.push({ role: 'assistant', content: '{"question": 1' });
+  asked.messages.push({
+    role: 'user',
+    content: 'Your answer does not fit the required schema:\nanswer is missing',
+  });
+  expect(await reply(asked)).toEqual(first);
+});
+
+test('a result that was cut counts for what it still holds', async () => {
+  const whole = JSON.stringify({ path: 'kiln/firing.md', from: 1, lines: documents['kiln/firing.md'] });
+  const asked = request({ user: 'How long does a bisque firing take?', tools: library });
+  const read = { name: 'open_lines', arguments: '{"path":"kiln/firing.md","from":1,"to":12}' };
+  asked.messages.push({ role: 'assistant', tool_calls: [{ id: 'r', type: 'function', function: read }] });
+  const cut = `${whole.slice(0, 120)}\n[cut: the result has ${whole.length} bytes, of which the first 120 are shown]`;
+  asked.messages.push({ role: 'tool', tool_call_id: 'r', content: cut });
+  const { text } = await reply({ ...asked, tool_choice: 'none' });
+  expect(text).toContain('A bisque firing takes nine hours');
+  expect(text).toContain('[kiln/firing.md:5]');
+  expect(text).not.toContain('"');
+});
+
+test('keeps to how a request allows tools to be called', async () => {
+  const asked = request({ user: 'When does the shop open, and when are courses held?', tools: library });
+  expect((await reply(asked)).calls).toEqual([
+    'find_text {"query":"shop open","limit":8}',
+    'find_text {"query":"courses held","limit":8}',
+  ]);
+  expect((await reply({ ...asked, parallel_tool_calls: false })).calls).toHaveLength(1);
+  expect((await reply({ ...asked, tool_choice: 'none' })).calls).toEqual([]);
+});
+
+test('asks a tool that takes a question, and starts from a tool that needs nothing', async () => {
+  const tools = {
+    ask_potter: {
+      description: 'Answers questions about clay',
+      input: z.object({ question: z.string() }),
+      execute: () => 'Stoneware clay vitrifies at 1240 degrees.',
+    },
+    list_files: {
+      description: 'Lists the documents',
+      input: z.object({}),
+      execute: () => Object.keys(documents),
+    },
+    open_lines: library['open_lines'] as Tools[string],
+  };
+  const clay = await converse({ user: 'When does clay vitrify?', tools });
+  expect(clay.calls).toEqual(['ask_potter {"question":"When does clay vitrify?"}']);
+  expect(clay.text).toBe('Stoneware clay vitrifies at 1240 degrees.');
+  const probe = await converse({ user: 'Which spanner does the thermocouple need?', tools });
+  expect(probe.calls.some((call) => call.includes('kiln/thermocouple.md'))).toBe(true);
+  expect(probe.text).toContain('Replacing the probe needs a 7 mm spanner. [kiln/thermocouple.md:4]');
 });

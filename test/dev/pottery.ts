@@ -65,6 +65,17 @@ export const parcels: Tools = {
           }
         : { error: `No parcel ${parcelNumber}` },
   },
+  list_parcels_by_email: {
+    description: 'Lists the parcels of a customer',
+    input: z.object({ email: z.email() }),
+    execute: ({ email }: { email: string }) => ({
+      email,
+      parcels: [
+        { parcelNumber: 'P-204', sentOn: '2025-04-01' },
+        { parcelNumber: 'P-205', sentOn: '2025-04-02' },
+      ],
+    }),
+  },
   return_parcel: {
     description: 'Sends a parcel back to where it came from',
     input: z.object({ parcelNumber: z.string(), reason: z.string() }),

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { DataConverter } from '@temporalio/common';
 import { Client } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, Worker, type WorkerOptions, type WorkflowBundleWithCode } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, Worker, type WorkerOptions, type WorkflowBundle } from '@temporalio/worker';
 import { CadenzaPlugin, openaiProvider, type CadenzaOptions } from 'cadenza/worker';
 import { CadenzaClient } from 'cadenza/client';
 import { createModelServer, type ModelServer, type ModelServerOptions } from '../../src/testing/model-server.ts';
@@ -35,7 +35,7 @@ export interface Harness {
 }
 
 const silent = new DefaultLogger('ERROR');
-const bundles = new Map<string, Promise<WorkflowBundleWithCode>>();
+const bundles = new Map<string, Promise<WorkflowBundle>>();
 
 /** Starts a harness. Use it as `await using harness = await startHarness({ … })`. */
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
@@ -51,7 +51,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     connection: temporal.nativeConnection,
     namespace: temporal.namespace,
     taskQueue,
-    workflowBundle: await bundle(plugin, workflows),
+    workflowBundle: await bundle(plugin, workflows, dataConverter),
     // A test's worker does not wait for calls that the test lets hang.
     shutdownGraceTime: 0,
     ...(dataConverter && { dataConverter }),
@@ -80,9 +80,16 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   };
 }
 
-async function bundle(plugin: CadenzaPlugin, workflows: URL | undefined): Promise<WorkflowBundleWithCode> {
-  const path = fileURLToPath(workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url));
-  const known = bundles.get(path) ?? bundleWorkflowCode({ workflowsPath: path, plugins: [plugin], logger: silent });
-  bundles.set(path, known);
+async function bundle(plugin: CadenzaPlugin, workflows?: URL, converter: DataConverter = {}): Promise<WorkflowBundle> {
+  const workflowsPath = fileURLToPath(workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url));
+  const { payloadConverterPath, failureConverterPath } = converter;
+  const paths = {
+    workflowsPath,
+    ...(payloadConverterPath !== undefined && { payloadConverterPath }),
+    ...(failureConverterPath !== undefined && { failureConverterPath }),
+  };
+  const key = JSON.stringify(paths);
+  const known = bundles.get(key) ?? bundleWorkflowCode({ ...paths, plugins: [plugin], logger: silent });
+  bundles.set(key, known);
   return await known;
 }

@@ -229,7 +229,7 @@ test.each<[string, object]>([
           strict: true,
           schema: {
             type: 'object',
-            properties: { a: {}, b: {} },
+            properties: { a: { type: 'null' }, b: { type: 'null' } },
             required: ['a'],
             additionalProperties: false,
           },

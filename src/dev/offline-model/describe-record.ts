@@ -1,6 +1,7 @@
 import { isObject } from './json.ts';
 import { recordText } from './known.ts';
 import type { DataRecord } from './passages.ts';
+import { isIdentityName } from './passages.ts';
 import { missingTerms } from './rank-statements.ts';
 import type { Term } from './terms.ts';
 import { holds, nameWords, overlap, stems } from './terms.ts';
@@ -46,7 +47,9 @@ function withoutRepeats(records: DataRecord[]): DataRecord[] {
 }
 
 function identityOf({ fields }: DataRecord): [string, unknown] | undefined {
-  return Object.entries(fields).find(([name, value]) => isIdentity(name) && value !== null && value !== '');
+  return Object.entries(fields).find(
+    ([name, value]) => isIdentityName(name) && value !== null && value !== '',
+  );
 }
 
 /** One line: what the record is of, and the fields asked about, or all of them where none is asked about in particular. */
@@ -80,11 +83,6 @@ function isAsked(name: string, value: unknown, terms: Term[], question: string):
       (parts.some((part) => names.test(part)) ||
         (names.test('date') && typeof value === 'string' && DATE_VALUE.test(value))),
   );
-}
-
-function isIdentity(name: string): boolean {
-  const parts = nameWords(name);
-  return /^(id|number|code|key|sku|ref)$/.test(parts.at(-1) ?? '');
 }
 
 function isState(name: string): boolean {

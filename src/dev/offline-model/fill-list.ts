@@ -75,6 +75,8 @@ function gapsOf({ review, answer }: FillContext): string[] {
 
 /** Objects: one for every problem where they are about problems, else one for every statement picked or record found. */
 function objectsOf(items: JsonSchema, name: string, schema: JsonSchema, context: FillContext): unknown[] {
+  // Within an element about one statement nothing else is told of.
+  if (context.statement) return [];
   const properties = Object.keys(items.properties ?? {});
   const isEvidence = properties.some((key) => isPathName(key) || isLineName(key));
   if (!isEvidence && (listRole(name) ?? listRole('', schema.description)) === 'gaps')
@@ -84,7 +86,8 @@ function objectsOf(items: JsonSchema, name: string, schema: JsonSchema, context:
     return records.map(({ source, fields }) => {
       const call = { tool: source, arguments: {}, result: fields, failed: false, earlier: false };
       const situation = { ...context.situation, calls: [call], input: undefined };
-      return context.fill(items, name, { ...context, situation }).value;
+      const answer = { ...context.answer, records: [] };
+      return context.fill(items, name, { ...context, situation, answer }).value;
     });
   const chosen = new Set(picked.map(({ order }) => order));
   // Findings are for somebody who goes on to work with them: some more than what an answer would quote.

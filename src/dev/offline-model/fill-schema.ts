@@ -5,14 +5,14 @@ import { fillEnum, fillText } from './fill-text.ts';
 import { fillList } from './fill-list.ts';
 import { valuesNamed } from './find-values.ts';
 import type { JsonObject } from './json.ts';
-import { isObject } from './json.ts';
 import { booleanRole, numberRole } from './property-roles.ts';
 import type { Situation } from './read-request.ts';
 import type { Review } from './review-draft.ts';
 import { alternatives, resolveSchema, schemaTypes } from './schema.ts';
 import { keyTerms, nameWords, overlap } from './terms.ts';
 
-const DEEPEST = 8;
+/** How deep schemas that refer to themselves are followed where they need not be. */
+const DEEPEST = 6;
 const DEFAULT_LIMIT = 8;
 const ENOUGH = 0.6;
 
@@ -47,12 +47,11 @@ function fillValue(unresolved: JsonSchema, name: string, outer: FillContext, giv
   if (choices.length > 1) return fillAlternative(choices, name, context);
   const only = choices[0] ?? schema;
   const [type] = schemaTypes(only);
-  if (context.depth > DEEPEST)
-    return { value: type === 'array' ? [] : type === 'object' ? {} : null, known: false };
   switch (type) {
     case 'object':
       return fillObject(only, context, given);
     case 'array':
+      if (context.depth > DEEPEST && !only['minItems']) return { value: [], known: false };
       return fillList(only, name, context);
     case 'number':
     case 'integer':
@@ -73,12 +72,13 @@ function fillValue(unresolved: JsonSchema, name: string, outer: FillContext, giv
 
 /** The alternative that can be filled with something given; null, where it is one of them, when none can. */
 function fillAlternative(choices: JsonSchema[], name: string, context: FillContext): Filled {
+  const hasNull = choices.some((choice) => schemaTypes(choice)[0] === 'null');
+  if (hasNull && context.depth > DEEPEST) return { value: null, known: false };
   const filled = choices
     .filter((choice) => schemaTypes(choice)[0] !== 'null')
     .map((choice) => ({ ...fillValue(choice, name, context), fit: fitOf(choice, context) }));
   const known = filled.filter(({ known: stands }) => stands).toSorted((a, b) => b.fit - a.fit)[0];
   if (known) return { value: known.value, known: true };
-  const hasNull = filled.length < choices.length;
   return { value: hasNull ? null : filled[0]?.value, known: false };
 }
 
@@ -97,6 +97,7 @@ function fillObject(schema: JsonSchema, context: FillContext, given: JsonObject)
   const value: JsonObject = {};
   let known = properties.length === 0;
   for (const [name, below] of properties) {
+    if (context.depth > DEEPEST && !required.has(name)) continue;
     const filled = name in given ? { value: given[name], known: true } : fillValue(below, name, context);
     if (!filled.known && !required.has(name)) continue;
     value[name] = filled.value;
@@ -156,19 +157,12 @@ function bound(schema: JsonSchema, inclusive: string, exclusive: string, step: n
 
 function fillBoolean(schema: JsonSchema, name: string, context: FillContext): Filled {
   const { review, answer, situation } = context;
-  const found = answer.found && answer.share >= ENOUGH;
+  const isEnough = review?.accepted ?? (answer.found && answer.share >= ENOUGH);
   switch (booleanRole(name) ?? booleanRole('', schema.description)) {
-    case 'good':
-      return { value: review?.accepted ?? found, known: true };
-    case 'bad':
-      return { value: !(review?.accepted ?? found), known: true };
-    case 'found':
-      return {
-        value: review && situation.input && 'draft' in situation.input ? review.accepted : found,
-        known: true,
-      };
+    case 'enough':
+      return { value: isEnough, known: true };
     case 'lacking':
-      return { value: !(review?.accepted ?? found), known: true };
+      return { value: !isEnough, known: true };
     case undefined: {
       const copied = [situation.input, situation.calls.map(({ result }) => result)]
         .flatMap((place) => valuesNamed(name, place))
@@ -180,7 +174,7 @@ function fillBoolean(schema: JsonSchema, name: string, context: FillContext): Fi
           .filter((part) => !/^(is|has|was|needs?)$/.test(part))
           .join(' '),
       );
-      return { value: own.length > 0 && overlap(own, situation.message) === 1, known: isObject(schema) };
+      return { value: own.length > 0 && overlap(own, situation.message) === 1, known: true };
     }
   }
 }

@@ -142,12 +142,8 @@ export function sized(text: string, schema: JsonSchema, { situation }: FillConte
   const least = Number(schema['minLength'] ?? 0);
   const most = Number(schema['maxLength'] ?? Infinity);
   let fitted = text;
-  while (fitted.length < least) fitted = `${fitted} ${situation.question || name(schema)}`.trimStart();
+  while (fitted.length < least) fitted = `${fitted} ${situation.question || '-'}`.trimStart();
   if (fitted.length <= most) return fitted;
   const cut = fitted.lastIndexOf(' ', most - 1);
   return fitted.slice(0, cut >= least && cut > 0 ? cut : most);
-}
-
-function name(schema: JsonSchema): string {
-  return schema.title ?? schema.description ?? '-';
 }

@@ -1,6 +1,7 @@
 import type { JsonSchema } from '../../testing/chat-protocol.ts';
 import type { Parameter } from './classify-tools.ts';
 import { isObject } from './json.ts';
+import { isEnvelope } from './passages.ts';
 import type { Situation } from './read-request.ts';
 import { schemaTypes } from './schema.ts';
 import { nameWords } from './terms.ts';
@@ -47,12 +48,7 @@ export function findListedValues(parameter: Parameter, situation: Situation): (s
 
 function listsIn(value: unknown): unknown[] {
   if (Array.isArray(value)) return [value];
-  // Of an object only what is an envelope around lists: one with a name of its own is a single thing.
-  if (!isObject(value)) return [];
-  const named = Object.entries(value).filter(
-    ([name]) => !/^(total|count|page|limit|next|cursor|has_?more)/i.test(name),
-  );
-  return named.every(([, member]) => Array.isArray(member)) ? named.map(([, member]) => member) : [];
+  return isObject(value) && isEnvelope(value) ? Object.values(value).filter(Array.isArray) : [];
 }
 
 /** All scalar values under a property of this name, at any depth, in order and each once. */

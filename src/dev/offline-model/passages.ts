@@ -1,5 +1,5 @@
 import type { JsonObject } from './json.ts';
-import { isObject, salvageObjects } from './json.ts';
+import { isObject } from './json.ts';
 import { nameWords } from './terms.ts';
 
 /** A piece of text from a tool result or the input, with where it is from as far as that is known. */
@@ -37,7 +37,7 @@ const NUMBERED_LINE = /^\s*(?<line>\d+)(?:\t|[:|]\s?| {2})(?<text>.*)$/;
 /** Takes apart any JSON: texts with their places, and the remaining objects as records. */
 export function collectMaterial(value: unknown, source: string): Material {
   const material: Material = { passages: [], records: [] };
-  collect(typeof value === 'string' ? (asTruncated(value) ?? value) : value, {}, source, material);
+  collect(value, {}, source, material);
   return material;
 }
 
@@ -73,14 +73,33 @@ function collect(value: unknown, place: Partial<Passage>, source: string, into: 
   const here = placeOf(value, place);
   const text = textOf(value);
   if (text !== undefined) return collectText(text, here, into);
-  const nested = Object.entries(value).filter(([, member]) => holdsObjects(member));
-  const scalars = Object.keys(value).filter(
-    (name) => !isPathName(name) && !isLineName(name) && !RANK_NAMES.test(flat(name)),
+  const nested = Object.values(value).filter(holdsObjects);
+  if (here.path === undefined && !isEnvelope(value)) return void into.records.push({ source, fields: value });
+  for (const member of nested) collect(member, here, source, into);
+}
+
+/**
+ * Whether an object only wraps the lists in it, as `{ query, results: [ … ] }` does. A row with a list of rows in it (an order
+ * and its items) is one thing; it has a name of its own.
+ */
+export function isEnvelope(value: JsonObject): boolean {
+  const lists = Object.values(value).filter(holdsObjects);
+  const elements = lists.flatMap((list) => (Array.isArray(list) ? list : [list])).filter(isObject);
+  const others = Object.entries(value).filter(
+    ([name, member]) => !holdsObjects(member) && !RANK_NAMES.test(flat(name)),
   );
-  // A row with a list of rows in it (an order and its items) is one record; an envelope around a list is not.
-  if (scalars.length > nested.length && here.path === undefined)
-    return void into.records.push({ source, fields: value });
-  for (const [, member] of nested) collect(member, here, source, into);
+  if (elements.length === 0 || others.some(([name]) => isIdentityName(name))) return false;
+  if (others.length === 0) return true;
+  const names = elements.flatMap((element) => Object.keys(element));
+  return (
+    names.some((name) => isTextName(name) || isPathName(name)) ||
+    (others.length < 3 && names.some(isIdentityName))
+  );
+}
+
+/** `id`, `orderNumber`, `sku`: what tells one thing of a kind from the others. */
+export function isIdentityName(name: string): boolean {
+  return /^(id|number|code|key|sku|ref)$/.test(nameWords(name).at(-1) ?? '');
 }
 
 function placeOf(value: JsonObject, outer: Partial<Passage>): Partial<Passage> {
@@ -157,12 +176,6 @@ function collectText(text: string, place: Partial<Passage>, into: Material): voi
       text: numbered.map((groups) => groups?.['text']).join('\n'),
     });
   into.passages.push({ ...place, text });
-}
-
-/** JSON that was cut to a size no longer parses; what is whole in it still counts. */
-function asTruncated(text: string): unknown[] | undefined {
-  const objects = /^\s*[[{]/.test(text) ? salvageObjects(text) : [];
-  return objects.length > 0 ? objects : undefined;
 }
 
 function flat(name: string): string {

@@ -3,7 +3,7 @@ import { toolText } from './classify-tools.ts';
 import { isLookedUp, unknownTerms } from './known.ts';
 import type { PlannedCall } from './plan-tool-calls.ts';
 import type { Situation } from './read-request.ts';
-import { missingTerms } from './rank-statements.ts';
+import { missingTerms, rankStatements } from './rank-statements.ts';
 import type { Term } from './terms.ts';
 import { keyTerms, overlap, variants } from './terms.ts';
 
@@ -12,6 +12,7 @@ type Search = Extract<ToolUse, { kind: 'search' }>;
 const MOST_SEARCHES = 6;
 const MOST_AT_ONCE = 2;
 const MOST_CLAUSES = 3;
+const FEW_PLACES = 5;
 const LONGEST_QUERY = 8;
 const QUESTION_WORD = '(?:how|what|when|where|which|who|why|does|do|is|are|can|may|must|should|will)';
 
@@ -22,7 +23,7 @@ export function planSearches(tools: Search[], situation: Situation): PlannedCall
   const made = situation.calls.filter((call) => names.has(call.tool) && !call.earlier);
   if (made.length >= MOST_SEARCHES) return [];
   const wanted = unknownTerms(situation).filter((term) => !isLookedUp(term, situation));
-  if (wanted.length === 0) return [];
+  if (wanted.length === 0) return made.length === 1 ? broaden(tools, situation) : [];
   if (made.length === 0) return firstQueries(wanted, situation).flatMap((query) => ask(tools, query));
   const asked = new Set(made.flatMap(({ arguments: given }) => Object.values(given).map(lowerCase)));
   return reformulations(wanted)
@@ -66,9 +67,21 @@ function reformulations(wanted: Term[]): string[] {
       const others = variants(term);
       const base = others.toSorted((a, b) => a.length - b.length)[0];
       // One alone for a search that wants all words, together for one that takes any.
-      return [term.word, ...(base === undefined ? [] : [base]), [term.word, ...others].join(' ')];
+      return [
+        term.word,
+        ...(base === undefined ? [] : [base]),
+        ...(others.length > 1 ? [others.join(' ')] : []),
+      ];
     }),
   ];
+}
+
+/** Where the one search so far found everything, but in few places, other forms of the words may lead to more. */
+function broaden(tools: Search[], situation: Situation): PlannedCall[] {
+  const { statements, terms, question } = situation;
+  const forms = terms.flatMap((term) => variants(term).slice(0, 1));
+  const places = rankStatements(statements, terms, question).length;
+  return forms.length === 0 || places > FEW_PLACES ? [] : ask(tools, forms.join(' '));
 }
 
 function toQuery(terms: Term[]): string {

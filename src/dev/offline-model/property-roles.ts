@@ -7,8 +7,8 @@ export type TextRole =
 export type ListRole = 'gaps' | 'citations' | 'terms' | 'queries' | 'quotes' | 'paths';
 /** What a number is for. */
 export type NumberRole = 'ratio' | 'count' | 'line' | 'lastLine' | 'limit';
-/** What a boolean asks: whether the work is good, whether enough was found, or the opposite of either. */
-export type BooleanRole = 'good' | 'bad' | 'found' | 'lacking';
+/** What a boolean asks: whether the work is good or enough was found, or the opposite. */
+export type BooleanRole = 'enough' | 'lacking';
 
 type Rules<Role> = [Role, RegExp][];
 
@@ -45,13 +45,8 @@ const NUMBERS: Rules<NumberRole> = [
 ];
 
 const BOOLEANS: Rules<BooleanRole> = [
-  ['bad', /^(rejected|revise|revision|rework|wrong|incorrect|problems?|issues?|invalid)$/],
-  ['lacking', /^(missing|incomplete|insufficient|unanswered|unresolved|needs?|more|continue|escalate|unknown|unsure|gaps?)$/], // prettier-ignore
-  [
-    'good',
-    /^(accepted?|approved?|ok|pass|passed|passes|valid|correct|good|publishable|grounded|ready|satisfied|meets)$/,
-  ],
-  ['found', /^(sufficient|enough|resolved|done|found|answered|complete|completed|finished|relevant|supported|answerable|success|covered|known)$/], // prettier-ignore
+  ['lacking', /^(rejected|revise|revision|rework|wrong|incorrect|problems?|issues?|invalid|missing|incomplete|insufficient|unanswered|unresolved|needs?|more|continue|escalate|unknown|unsure|gaps?)$/], // prettier-ignore
+  ['enough', /^(accepted?|approved?|ok|pass|passed|passes|valid|correct|good|publishable|grounded|ready|satisfied|meets|sufficient|enough|resolved|done|found|answered|complete|completed|finished|relevant|supported|answerable|success|covered|known)$/], // prettier-ignore
 ];
 
 /** The role of a property by the words of its name, the last first, as `draftSummary` is a summary; then by its description. */

@@ -1,6 +1,6 @@
 import type { ChatMessage, ChatRequest, ChatTool, JsonSchema } from '../../testing/chat-protocol.ts';
 import { messageText } from '../../testing/chat-protocol.ts';
-import { isObject, parseJson } from './json.ts';
+import { isObject, parseCutJson, parseJson } from './json.ts';
 import type { JsonObject } from './json.ts';
 import type { DataRecord } from './passages.ts';
 import { collectMaterial } from './passages.ts';
@@ -43,8 +43,11 @@ const ASKING_NAMES = ['question', 'query', 'request', 'task', 'ask', 'goal', 'pr
 const TELLING_NAMES =
   /^(subject|topic|title|problem|message|text|body|input|content|email|ticket|complaint)$/;
 const CORRECTION =
-  /\b(your|the) (last |previous |final )?(reply|answer|output|response|message|arguments?|tool calls?)\b.{0,80}\b(valid|invalid|schema|json|fits?|empty|parsed?|unknown|expected)\b/is;
-const FAILURE = /^\s*(error\b|failed\b|not executed|refused|rejected|unknown tool|no such)/i;
+  /\b(your|the) (last |previous |final )?(reply|answer|output|response|message|arguments?|tool calls?)\b.{0,80}\b(valid|invalid|schema|json|fits?|empty|parsed?|unknown|expected|cut off|bytes|briefly)\b/is;
+const FAILURE =
+  /^\s*(error\b|failed\b|not executed|refused|rejected|the arguments\b|the tool "|there (is|are) no\b|no\b|nothing\b|unknown\b|can(no|')t\b|could not\b)|\b(not found|does not exist|timed out|is unknown)\b/i;
+const LONGEST_FAILURE = 200;
+const LONGEST_LABEL = 40;
 const LONG_MESSAGE = 400;
 
 /** Understands a request by rules alone: roles, JSON or plain text, tool calls and their results. */
@@ -110,6 +113,9 @@ function questionOf(text: string, parsed: unknown): string {
   if (typeof parsed === 'string') return parsed;
   if (!isObject(parsed)) return text;
   const named = questionIn(parsed) ?? Object.values(parsed).filter(isObject).map(questionIn).find(Boolean);
+  const around = `${text.slice(0, text.indexOf('{'))} ${text.slice(text.lastIndexOf('}') + 1)}`.trim();
+  // "Input:" before the JSON says nothing; a sentence around it is what is asked.
+  if (around.length > LONGEST_LABEL) return named === undefined ? around : `${around}\n${named}`;
   if (named !== undefined) return named;
   const strings = Object.values(parsed).filter((member) => typeof member === 'string');
   return strings.length > 0 ? strings.join('\n') : text;
@@ -145,19 +151,24 @@ function pastCalls(messages: ChatMessage[], current: number): PastCall[] {
 function parseResult(text: string): unknown {
   const trimmed = text.trim();
   if (trimmed === 'null' || trimmed === '') return undefined;
-  return (/^[[{"]/.test(trimmed) ? parseJson(trimmed) : undefined) ?? text;
+  if (!/^[[{"]/.test(trimmed)) return text;
+  return parseJson(trimmed) ?? parseCutJson(trimmed) ?? text;
 }
 
 /** Whether a tool's result is an error, or says that there is nothing. */
 function isFailure(result: unknown): boolean {
   if (result === undefined || (Array.isArray(result) && result.length === 0)) return true;
-  if (typeof result === 'string') return FAILURE.test(result);
+  if (typeof result === 'string') {
+    return FAILURE.test(result) && result.indexOf('\n') === -1 && result.length <= LONGEST_FAILURE;
+  }
   if (!isObject(result)) return false;
   if (Object.keys(result).length === 0) return true;
   if (result['error'] !== undefined && result['error'] !== null && result['error'] !== false) return true;
   if (result['found'] === false || result['ok'] === false || result['success'] === false) return true;
-  // An envelope around an empty list.
-  return Object.values(result).every((member) => Array.isArray(member) && member.length === 0);
+  // An envelope around empty lists, with counts of nothing.
+  const members = Object.values(result);
+  const isEmpty = (member: unknown): boolean => Array.isArray(member) && member.length === 0;
+  return members.some(isEmpty) && members.every((member) => isEmpty(member) || typeof member === 'number');
 }
 
 function collectKnown(calls: PastCall[], input: JsonObject | undefined, texts: string[]) {

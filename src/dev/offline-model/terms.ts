@@ -92,7 +92,9 @@ export function variants(term: Term): string[] {
     word.replace(/(?<![su])s$/, ''),
     word.replace(/(?:ing|ed)$/, ''),
     word.replace(/(?:ing|ed)$/, 'e'),
-    word.endsWith('y') ? word.replace(/y$/, 'ies') : `${word}s`,
+    ...(word.endsWith('s') || related(term).length > 0
+      ? []
+      : [word.endsWith('y') ? word.replace(/y$/, 'ies') : `${word}s`]),
   ];
   return [...new Set(forms.map((form) => form.toLowerCase()))].filter(
     (form) => form !== word && form.length > 2,

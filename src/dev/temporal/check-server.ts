@@ -97,7 +97,9 @@ async function withConnection(
 ): Promise<void> {
   let connection: Connection;
   try {
-    connection = await Connection.connect({ ...options, connectTimeout: timeoutMs });
+    // The SDK writes headers of its own into the metadata it is given.
+    const metadata = options.metadata === undefined ? {} : { metadata: { ...options.metadata } };
+    connection = await Connection.connect({ ...options, ...metadata, connectTimeout: timeoutMs });
   } catch (error) {
     throw new Error(`no Temporal server answers at ${options.address} (${describeError(error)})`, {
       cause: error,

@@ -61,6 +61,8 @@ export interface DevServer {
   readonly uiUrl: string | undefined;
   readonly pid: number;
   readonly exited: Promise<ProcessEnd>;
+  /** See {@link LeashedProcess}. */
+  readonly gone: Promise<void>;
   /** Asks it to stop; see {@link LeashedProcess}. */
   readonly release: () => void;
 }
@@ -81,7 +83,8 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
         server.child.unref();
         const address = `${LOOPBACK}:${port}`;
         const uiUrl = options.ui ? `http://${LOOPBACK}:${uiPort}` : undefined;
-        return { address, uiUrl, pid: server.child.pid ?? 0, exited: server.exited, release: server.release };
+        const { child, exited, gone, release } = server;
+        return { address, uiUrl, pid: child.pid ?? 0, exited, gone, release };
       }
       await endNow(server);
       options.signal?.throwIfAborted();
@@ -173,7 +176,7 @@ async function endNow(server: LeashedProcess): Promise<void> {
   const { pid } = server.child;
   if (pid !== undefined) endGroup(pid);
   server.release();
-  await server.exited;
+  await server.gone;
 }
 
 function openLog(path: string | undefined): number {

@@ -6,7 +6,6 @@ import type { TemporalConnectionOptions } from './check-server.ts';
 import { startDevServer, UI_PORT_OFFSET, waitWhile } from './dev-server.ts';
 import { describeError, TemporalUnavailable } from './errors.ts';
 import { cacheFolder, findCli } from './find-cli.ts';
-import { isGroupRunning } from './leash.ts';
 import { acceptsConnections, LOOPBACK } from './ports.ts';
 import { portOwner } from './server-record.ts';
 import { joinSharedServer, startSharedServer } from './shared-server.ts';
@@ -192,11 +191,17 @@ async function startFreshServer(
   const cli = await findCli(options);
   const namespace = 'default';
   const server = await startDevServer({ ...options, cli, namespace, port: undefined });
-  const { address, uiUrl, pid } = server;
+  const { address, uiUrl } = server;
+  let closing = false;
+  let gone = false;
+  void server.gone.then(() => (gone = true));
+  void server.exited.then(({ how }) => {
+    if (!closing) options.report(`The Temporal development server stopped unexpectedly: ${how}.`);
+  });
   const close = async () => {
+    closing = true;
     server.release();
-    if (!(await waitWhile(() => isGroupRunning(pid))))
-      throw new Error(`the Temporal server (process ${pid}) has not stopped`);
+    if (!(await waitWhile(() => !gone))) options.report('The Temporal development server has not stopped.');
   };
   const known = { address, namespace, connectionOptions: { address }, startedHere: true, close };
   return uiUrl === undefined ? known : { ...known, uiUrl };

@@ -125,7 +125,7 @@ export async function oneAtATime<T>(installation: Installation, install: () => P
   }
 }
 
-/** Waits for a command's end, which must be a success. `tick` is called every quarter of a minute (and more often at first); what it throws ends the command. */
+/** Waits for a command's end, which must be a success. `tick` is called every 15 s meanwhile; what it throws ends the command. */
 async function runToEnd(
   command: LeashedProcess,
   limitMs: number,
@@ -156,7 +156,7 @@ async function runToEnd(
     if (signal?.aborted === true) onAbort();
     const end = await command.exited;
     if (stopped !== undefined) throw stopped;
-    if (!end.ok) throw new Error([output.trim(), end.how].filter((text) => text !== '').join('; '));
+    if (!end.ok) throw new Error(output.trim() === '' ? end.how : output.trim());
   } finally {
     clearInterval(timer);
     signal?.removeEventListener('abort', onAbort);

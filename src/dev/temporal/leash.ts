@@ -11,7 +11,8 @@ import { Socket } from 'node:net';
  * `$1` is the pipe's name if it has one. It is changed between two reads: whoever opened the pipe in the moment after the
  * first read returned keeps the second one waiting, and after that nobody finds it any more under its name. Under the
  * other one it shows, by having a reader, that the command is not gone yet.
- * The last line of the waiting shell also ends that shell itself.
+ * Once the command has ended its process may stay listed (as a zombie, `Z`) for as long as nobody asks how it ended, which
+ * in a container can be for ever. The last line of the waiting shell also ends that shell itself.
  */
 const LEASH_SCRIPT = `
 (
@@ -21,7 +22,7 @@ const LEASH_SCRIPT = `
   if [ -n "$1" ]; then mv -f "$1" "$1.stopping"; read -r _ <&3; fi
   kill -s TERM -- -$$
   tries=0
-  while kill -0 $$ && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+  while kill -0 $$ && ! grep -q ') Z ' /proc/$$/stat && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
   kill -s KILL -- -$$
 ) >/dev/null 2>&1 &
 shift
@@ -45,8 +46,10 @@ export interface LeashedCommand {
 
 export interface LeashedProcess {
   readonly child: ChildProcess;
-  /** Settles once the process is gone, with a sentence on how it ended; never rejects. */
+  /** Settles once the process has ended, with a sentence on how; never rejects. */
   readonly exited: Promise<ProcessEnd>;
+  /** Settles once the leash has ended too. With a named pipe that is not waited for. */
+  readonly gone: Promise<void>;
   /** Lets go: the process is asked to stop, and killed after {@link STOP_GRACE_MS}. With a named pipe, closing its other end does that. */
   readonly release: () => void;
 }
@@ -67,21 +70,23 @@ export function spawnLeashed(run: LeashedCommand): LeashedProcess {
     const kill = () => void child.kill();
     process.once('exit', kill);
     const exited = ended(child).finally(() => process.off('exit', kill));
-    return { child, exited, release: kill };
+    return { child, exited, gone: exited.then(() => {}), release: kill };
   }
   const stdio: StdioOptions = ['ignore', run.stdout, run.stderr, run.leash?.readFd ?? 'pipe'];
   const args = ['-c', LEASH_SCRIPT, 'leash', run.leash?.path ?? '', run.command, ...run.args];
   const child = spawn('/bin/sh', args, { ...options, stdio, detached: true });
   const end = child.stdio[3];
-  const release = () => {
-    if (end instanceof Socket) end.destroy();
-  };
-  if (end instanceof Socket) {
-    end.on('error', () => {});
-    end.unref();
+  if (!(end instanceof Socket)) {
+    const exited = ended(child);
+    return { child, exited, gone: exited.then(() => {}), release: () => {} };
   }
+  // To end our half is enough for the waiting shell's read to return; the other half closes with that shell.
+  const release = () => void end.end();
+  const closed = new Promise<void>((resolve) => end.once('close', () => resolve()));
+  end.on('error', () => {}).resume();
+  end.unref();
   const exited = ended(child).finally(release);
-  return { child, exited, release };
+  return { child, exited, gone: Promise.all([exited, closed]).then(() => {}), release };
 }
 
 function ended(child: ChildProcess): Promise<ProcessEnd> {
@@ -96,12 +101,7 @@ function ended(child: ChildProcess): Promise<ProcessEnd> {
   });
 }
 
-/** Whether anything that a leashed command started is left, its leash included. */
-export function isGroupRunning(pid: number): boolean {
-  return isRunning(process.platform === 'win32' ? pid : -pid);
-}
-
-/** Whether a process with this id exists, or with a negative one a process of that group. */
+/** Whether a process with this id exists. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);

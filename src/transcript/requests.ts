@@ -1,0 +1,46 @@
+import { failure } from '../failures.ts';
+import type { DefinitionSnapshot } from '../protocol.ts';
+import { chatRequest, type ChatRequest } from './chat-request.ts';
+import type { HistoryEvent } from './history-events.ts';
+import type { PayloadReader } from './payload-reader.ts';
+import { RecordReader } from './records.ts';
+import { Transcript } from './transcript.ts';
+
+/** A request that a model answered. */
+export interface RebuiltRequest {
+  /** The model call's activity id: `turn-6`. */
+  id: string;
+  /** `JSON.stringify` makes of it the very bytes that were sent. */
+  request: ChatRequest;
+}
+
+/**
+ * Every request that a model answered, in the order of the turns, from one run's whole history and nothing else.
+ *
+ * A call without a reply in the history (still under way, or failed for good) is left out: which definition it used comes
+ * with the reply. Throws `TranscriptCorrupt` where a reply names a definition that no reply stored.
+ */
+export async function rebuildRequests(
+  events: Iterable<HistoryEvent> | AsyncIterable<HistoryEvent>,
+  payloads: PayloadReader,
+): Promise<RebuiltRequest[]> {
+  const transcript = new Transcript();
+  const records = new RecordReader(payloads);
+  const replies: { id: string; definition: string; snapshot?: DefinitionSnapshot }[] = [];
+  for await (const event of events) {
+    const record = await records.read(event);
+    if (!record) continue;
+    transcript.add(record);
+    if (record.kind !== 'model-replied') continue;
+    const { definition, snapshot } = record.turn;
+    replies.push({ id: record.id, definition, ...(snapshot && { snapshot }) });
+  }
+  return replies.map(({ id, definition, snapshot }) => {
+    const conversation = transcript.conversation(id);
+    const used = snapshot ?? conversation.definitions.get(definition);
+    if (!used) {
+      throw failure('TranscriptCorrupt', `the reply of ${id} used definition ${definition}, which the history does not hold`);
+    }
+    return { id, request: chatRequest(used, conversation.items) };
+  });
+}
