@@ -49,6 +49,8 @@ export const failureTypes = {
   WorkerStopping: 'retry',
   /** A decision of a kind that this build does not know: another build takes it. */
   UnknownDecision: 'retry',
+  /** A message to a run was malformed, or too many wait already. */
+  MessageRefused: 'end',
   /** `start` found another run under the same id. */
   RunIdInUse: 'end',
 } as const satisfies Record<string, 'retry' | 'end'>;
@@ -68,7 +70,11 @@ export interface FailureOptions {
 }
 
 /** An `ApplicationFailure` of this type, retryable or final as {@link failureTypes} says. */
-export function failure(type: FailureType, message: string, options: FailureOptions = {}): ApplicationFailure {
+export function failure(
+  type: FailureType,
+  message: string,
+  options: FailureOptions = {},
+): ApplicationFailure {
   return ApplicationFailure.create({
     type,
     message,
@@ -92,5 +98,7 @@ export function describeThrown(thrown: unknown): string {
 
 /** What was thrown, as an error: a thrown value that is not one is named in the message. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`a value that is not an Error was thrown: ${describeThrown(thrown)}`);
+  return thrown instanceof Error
+    ? thrown
+    : new Error(`a value that is not an Error was thrown: ${describeThrown(thrown)}`);
 }

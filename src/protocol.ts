@@ -103,6 +103,7 @@ export type Since =
   | { reply: string; digest: string }
   | { result: string; digest: string }
   | { refused: string }
+  | { message: string }
   | { failed: string; why: string };
 
 /** The input of `callModel`. */
@@ -218,6 +219,13 @@ export interface ToolResult {
   digest: string;
 }
 
+/** Something said to a run under way. The model sees it at the next turn, as a message of the user. */
+export interface UserMessage {
+  /** The sender's own; a message with an id that the run has seen is ignored. */
+  id: string;
+  text: string;
+}
+
 /** A part of a reply that is too large for one activity result. */
 export interface ReplyPart {
   digest: string;
@@ -233,6 +241,7 @@ export const names = {
   callModel: 'callModel',
   executeTool: 'executeTool',
   replyPart: 'replyPart',
+  message: 'message',
   status: 'status',
 } as const;
 

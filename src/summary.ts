@@ -7,7 +7,7 @@ const longest = 120;
 export function summary(subject: string, data: Json | undefined): string {
   const words = firstWords(data);
   const line = words === '' ? subject : `${subject}: ${words}`;
-  return line.length <= longest ? line : `${line.slice(0, longest - 1)}…`;
+  return line.length <= longest ? line : `${line.slice(0, longest - 1).replace(/[\uD800-\uDBFF]$/, '')}…`;
 }
 
 /** The first text in the data, on one line. */

@@ -5,6 +5,11 @@ import { describeThrown } from '../failures.ts';
 import type { Json } from '../protocol.ts';
 import { resultText } from '../transcript/chat-request.ts';
 
+/** Longest text in place of an output that cannot be stored, in bytes. */
+const longestProblem = 1_000;
+/** Bytes that the note on what was cut takes at most. */
+const roomForNote = 128;
+
 /** A tool's output in the form in which it is stored. */
 export interface BoundedOutput {
   output: Json;
@@ -19,48 +24,67 @@ export interface OutputEncoder {
 }
 
 /**
- * Makes any value that a tool returned storable: JSON, and at most `maxBytes` after encoding. What is cut carries a note.
+ * Makes any value that a tool returned storable: JSON, and at most `maxBytes` (256 or more) after encoding. What is cut carries a note.
  * A value that cannot be stored at all becomes an error for the model, with the reason.
  */
-export async function boundOutput(value: unknown, maxBytes: number, tool: string, encoder: OutputEncoder): Promise<BoundedOutput> {
+export async function boundOutput(
+  value: unknown,
+  maxBytes: number,
+  tool: string,
+  encoder: OutputEncoder,
+): Promise<BoundedOutput> {
   let output: Json;
   try {
     output = toJson(value);
   } catch (thrown) {
-    return problem(`The tool "${tool}" returned a value that JSON cannot hold: ${describeThrown(thrown)}`);
+    const why = `The tool "${tool}" returned a value that JSON cannot hold: ${describeThrown(thrown)}`;
+    return problem(why, maxBytes);
   }
   try {
     const bytes = await encodedBytes(output, encoder);
     return bytes <= maxBytes ? { output, bytes } : await cut(resultText(output), maxBytes, encoder);
   } catch (thrown) {
-    return problem(`The result of the tool "${tool}" could not be stored: ${describeThrown(thrown)}`);
+    return problem(
+      `The result of the tool "${tool}" could not be stored: ${describeThrown(thrown)}`,
+      maxBytes,
+    );
   }
 }
 
-function problem(text: string): BoundedOutput {
-  return { output: text, bytes: Buffer.byteLength(text), error: true };
+/** An error in place of the output. It is measured without the codecs, which may be what failed. */
+function problem(text: string, maxBytes: number): BoundedOutput {
+  let output = truncate(text, longestProblem);
+  for (let keep = longestProblem; keep > 0 && jsonBytes(output) > maxBytes; keep = Math.floor(keep * 0.9)) {
+    output = truncate(text, keep);
+  }
+  return { output, bytes: jsonBytes(output), error: true };
 }
 
 async function cut(text: string, maxBytes: number, encoder: OutputEncoder): Promise<BoundedOutput> {
   const whole = Buffer.byteLength(text);
-  // Escapes and codecs make the stored form longer than the text, by a factor that only encoding tells.
-  for (let keep = maxBytes; ; keep = Math.floor(keep * 0.8)) {
+  for (let keep = Math.max(0, maxBytes - roomForNote); ;) {
     const shown = truncate(text, keep);
     const note = `\n[cut: the result has ${whole} bytes, of which the first ${Buffer.byteLength(shown)} are shown]`;
     const output = shown + note;
     const bytes = await encodedBytes(output, encoder);
-    if (bytes <= maxBytes || keep < 64) return { output, bytes };
+    if (bytes <= maxBytes || keep === 0) return { output, bytes };
+    // Escapes and codecs make the stored form longer than the text, by a factor that only encoding tells.
+    keep = Math.floor(keep * Math.min(0.95, maxBytes / bytes));
   }
 }
 
 /** The longest beginning of a text that has at most so many bytes and ends with a whole character. */
 function truncate(text: string, bytes: number): string {
-  const buffer = Buffer.from(text).subarray(0, Math.max(0, bytes));
-  return new TextDecoder('utf-8', { fatal: false }).decode(buffer, { stream: true });
+  const buffer = Buffer.from(text.slice(0, bytes)).subarray(0, bytes);
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(buffer, { stream: true });
 }
 
 async function encodedBytes(output: Json, { converter, context }: OutputEncoder): Promise<number> {
-  if (converter.payloadCodecs.length === 0) return Buffer.byteLength(JSON.stringify(output));
+  if (converter.payloadCodecs.length === 0) return jsonBytes(output);
   const payloads = await encodeToPayloadsWithContext(converter, context, [output]);
   return (payloads ?? []).reduce((sum, payload) => sum + (payload.data?.byteLength ?? 0), 0);
+}
+
+function jsonBytes(value: Json): number {
+  return Buffer.byteLength(JSON.stringify(value));
 }

@@ -24,12 +24,18 @@ const partLength = 256 * 1024;
  *
  * Nothing in here is repeated by us: Temporal repeats the activity when it fails retryably.
  */
-export async function callModel(dependencies: ActivityDependencies, input: CallModelInput): Promise<ModelTurn> {
+export async function callModel(
+  dependencies: ActivityDependencies,
+  input: CallModelInput,
+): Promise<ModelTurn> {
   return await whileAlive(dependencies.watch, async (context) => {
     const { store, prices, provider } = dependencies;
     const { workflowId, runId } = runHistory(context).run;
     if (input.v > protocolVersion) {
-      throw failure('UnknownDecision', 'the workflow runs newer code than this worker; a newer worker takes the call');
+      throw failure(
+        'UnknownDecision',
+        'the workflow runs newer code than this worker; a newer worker takes the call',
+      );
     }
     const registered = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
     const conversation = await store.conversation(runHistory(context), context.info.activityId, input.since);
@@ -71,7 +77,8 @@ async function ask(
   const { modelTimeoutMs } = registered;
   const limits = { ...registered.limits, ...(input.deadline !== undefined && { deadlineMs: undefined }) };
   // Before the first reply the workflow does not know the definition's own deadline.
-  const deadline = input.deadline ?? (limits.deadlineMs ? context.info.scheduledTimestampMs + limits.deadlineMs : Infinity);
+  const deadline =
+    input.deadline ?? (limits.deadlineMs ? context.info.scheduledTimestampMs + limits.deadlineMs : Infinity);
   const left = deadline - Date.now();
   const late = () => failure('DeadlineReached', `the run's deadline passed in turn ${input.turn}`);
   if (left <= 0) throw late();
@@ -86,7 +93,10 @@ async function ask(
   }
 }
 
-async function checkRunInput({ agent, input: schema }: RegisteredAgent, { input }: Conversation): Promise<void> {
+async function checkRunInput(
+  { agent, input: schema }: RegisteredAgent,
+  { input }: Conversation,
+): Promise<void> {
   const parsed = await schema.safeParseAsync(input);
   if (parsed.success) return;
   const words = z.prettifyError(parsed.error).slice(0, 2_000);
@@ -102,7 +112,10 @@ async function storeInParts(context: Context, turn: ModelTurn, text: string): Pr
   const handle = context.client.workflow.getHandle(workflowId, runId);
   const parts: string[] = [];
   for (let at = 0; at < text.length; at += partLength) {
-    const part: ReplyPart = { digest: `${turn.digest}.${parts.length}`, text: text.slice(at, at + partLength) };
+    const part: ReplyPart = {
+      digest: `${turn.digest}.${parts.length}`,
+      text: text.slice(at, at + partLength),
+    };
     await handle.signal(names.replyPart, part);
     parts.push(part.digest);
   }

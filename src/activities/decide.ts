@@ -8,14 +8,19 @@ import type { ModelReply } from './models/model.ts';
 
 /** Longest text of one mistake that goes back to the model. */
 const longestProblem = 2_000;
-/** Largest output: it becomes the workflow's result, which Temporal stores as one payload. */
+/** Largest output, as it is stored: it becomes the workflow's result, which Temporal stores as one payload. */
 const largestOutput = 1024 * 1024;
 
 /** What a reply means: which calls run and under which options, whether it is the output, or what the model has to mend. */
 export async function decide(agent: RegisteredAgent, reply: ModelReply): Promise<Decision> {
-  if (reply.refusal) return { kind: 'end', type: 'ModelRefused', message: `the model declined: ${reply.refusal}` };
+  if (reply.refusal)
+    return { kind: 'end', type: 'ModelRefused', message: `the model declined: ${reply.refusal}` };
   if (reply.stopped === 'filtered') {
-    return { kind: 'end', type: 'ModelContentFiltered', message: "the provider's content filter stopped the reply" };
+    return {
+      kind: 'end',
+      type: 'ModelContentFiltered',
+      message: "the provider's content filter stopped the reply",
+    };
   }
   const calls = callsOf(reply.items);
   if (calls.length === 0) return await decideOutput(agent, reply);
@@ -23,7 +28,10 @@ export async function decide(agent: RegisteredAgent, reply: ModelReply): Promise
     calls.map(async (call, index) => {
       const cut = reply.stopped === 'cut' && index === calls.length - 1;
       return cut
-        ? { refused: 'Not executed: the reply reached the length limit within this call. Send it again, shorter.' }
+        ? {
+            refused:
+              'Not executed: the reply reached the length limit within this call. Send it again, shorter.',
+          }
         : await planCall(agent, call);
     }),
   );
@@ -32,7 +40,10 @@ export async function decide(agent: RegisteredAgent, reply: ModelReply): Promise
 
 async function planCall(agent: RegisteredAgent, call: CallItem): Promise<CallPlan> {
   if (call.id.includes(duplicateMark)) {
-    return { refused: 'Not executed: an earlier call of the same reply has the same id. Send every call with an id of its own.' };
+    return {
+      refused:
+        'Not executed: an earlier call of the same reply has the same id. Send every call with an id of its own.',
+    };
   }
   const registered = agent.tools.get(call.name);
   if (!registered) return { refused: unknownTool(agent, call.name) };
@@ -63,7 +74,9 @@ export function parseArguments(text: string): { value: Json } | { problem: strin
   try {
     return { value: JSON.parse(text) as Json };
   } catch (thrown) {
-    return { problem: `The arguments are not valid JSON: ${describeThrown(thrown)}. Send the call again with one JSON object.` };
+    return {
+      problem: `The arguments are not valid JSON: ${describeThrown(thrown)}. Send the call again with one JSON object.`,
+    };
   }
 }
 
@@ -77,59 +90,99 @@ export async function checkInput(
   if (!schema) return { problem: unknownTool(agent, tool) };
   const parsed = await parse(agent, schema, value);
   if (parsed.success) return { input: parsed.data };
-  return { problem: `The arguments do not fit the tool's schema:\n${z.prettifyError(parsed.error)}`.slice(0, longestProblem) };
+  return {
+    problem: `The arguments do not fit the tool's schema:\n${z.prettifyError(parsed.error)}`.slice(
+      0,
+      longestProblem,
+    ),
+  };
 }
 
 async function decideOutput(agent: RegisteredAgent, reply: ModelReply): Promise<Decision> {
   const text = reply.items.map((item) => (item.type === 'message' ? item.text : '')).join('');
   if (reply.stopped === 'cut') {
-    return { kind: 'correct', problem: 'Your reply was cut off at the length limit. Answer again, more briefly.' };
+    return {
+      kind: 'correct',
+      problem: 'Your reply was cut off at the length limit. Answer again, more briefly.',
+    };
   }
   if (text.trim() === '') {
     return { kind: 'correct', problem: 'Your reply was empty. Call a tool, or give your final answer.' };
   }
-  const bytes = Buffer.byteLength(text);
-  if (bytes > largestOutput) {
-    return { kind: 'correct', problem: `Your answer has ${bytes} bytes; at most ${largestOutput} are possible. Answer more briefly.` };
-  }
+  const bytes = Buffer.byteLength(JSON.stringify(reply.items));
+  if (bytes > largestOutput) return tooLarge(bytes);
   if (!agent.output) return { kind: 'output' };
   const json = parseAnswer(text);
   if (json === undefined) {
-    return { kind: 'correct', problem: 'Your answer must be one JSON value that fits the required schema, and nothing else.' };
+    return {
+      kind: 'correct',
+      problem: 'Your answer must be one JSON value that fits the required schema, and nothing else.',
+    };
   }
   const parsed = await parse(agent, agent.output.zod, json);
   if (!parsed.success) {
     const words = z.prettifyError(parsed.error).slice(0, longestProblem);
     return { kind: 'correct', problem: `Your answer does not fit the required schema:\n${words}` };
   }
-  const output = toJson(parsed.data);
-  return plainJson(text) && canonicalJson(output) === canonicalJson(json)
-    ? { kind: 'output', json: true }
-    : { kind: 'output', output };
+  const output = storable(agent, parsed.data);
+  const plain = unfence(text) === undefined;
+  if (plain && canonicalJson(output) === canonicalJson(json)) return { kind: 'output', json: true };
+  const both = bytes + Buffer.byteLength(JSON.stringify(output));
+  return both > largestOutput ? tooLarge(both) : { kind: 'output', output };
 }
 
-/** JSON as text, or in the Markdown fence that models like to put around it. */
-function parseAnswer(text: string): Json | undefined {
-  const fenced = /^\s*```(?:json)?\s*\n([\s\S]*?)\n?\s*```\s*$/.exec(text);
+function tooLarge(bytes: number): Decision {
+  return {
+    kind: 'correct',
+    problem: `Your answer has ${bytes} bytes; at most ${largestOutput} are possible. Answer more briefly.`,
+  };
+}
+
+/** What a schema made of an answer, as JSON. */
+function storable({ agent }: RegisteredAgent, value: unknown): Json {
   try {
-    return JSON.parse(fenced?.[1] ?? text) as Json;
+    return toJson(value);
+  } catch (thrown) {
+    const why = `the output schema of agent "${agent.name}" made a value that JSON cannot hold`;
+    throw failure('AgentCodeFailed', `${why}: ${describeThrown(thrown)}`, {
+      cause: toError(thrown),
+      final: true,
+    });
+  }
+}
+
+function parseAnswer(text: string): Json | undefined {
+  try {
+    return JSON.parse(unfence(text) ?? text) as Json;
   } catch {
     return undefined;
   }
 }
 
-function plainJson(text: string): boolean {
-  return !text.trimStart().startsWith('```');
+/** What stands in the Markdown fence that models like to put around JSON; `undefined` where there is none. */
+function unfence(text: string): string | undefined {
+  const fenced = text.trim();
+  const firstLine = fenced.indexOf('\n');
+  if (firstLine === -1 || !fenced.endsWith('```')) return undefined;
+  return /^```(?:json)?\s*$/i.test(fenced.slice(0, firstLine)) ? fenced.slice(firstLine, -3) : undefined;
 }
 
 /** Checks a value; what a schema's own functions throw is the agent's failure, not the model's. */
-async function parse(agent: RegisteredAgent, schema: z.ZodType, value: unknown): Promise<z.ZodSafeParseResult<unknown>> {
+async function parse(
+  agent: RegisteredAgent,
+  schema: z.ZodType,
+  value: unknown,
+): Promise<z.ZodSafeParseResult<unknown>> {
   try {
     return await schema.safeParseAsync(value);
   } catch (thrown) {
-    throw failure('AgentCodeFailed', `a schema of agent "${agent.agent.name}" threw: ${describeThrown(thrown)}`, {
-      cause: toError(thrown),
-      final: true,
-    });
+    throw failure(
+      'AgentCodeFailed',
+      `a schema of agent "${agent.agent.name}" threw: ${describeThrown(thrown)}`,
+      {
+        cause: toError(thrown),
+        final: true,
+      },
+    );
   }
 }

@@ -34,13 +34,20 @@ type Outcome = { value: unknown } | { error: string } | { refused: string };
  * Runs one tool call. What the model can mend comes back as a result; what may pass is thrown for Temporal to repeat, as
  * often as the tool's author allows; after that the model is told.
  */
-export async function executeTool(dependencies: ActivityDependencies, input: ExecuteToolInput): Promise<ToolResult> {
+export async function executeTool(
+  dependencies: ActivityDependencies,
+  input: ExecuteToolInput,
+): Promise<ToolResult> {
   const record: AttemptRecord = { failures: 0 };
   return await whileAlive(
     dependencies.watch,
     async (context, tracked) => {
       record.failures = (context.info.heartbeatDetails as AttemptRecord | undefined)?.failures ?? 0;
-      const registered = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+      const registered = registeredAgent(
+        dependencies.registry,
+        input.agent,
+        context.info.scheduledTimestampMs,
+      );
       const outcome = await attempt(dependencies, registered, input, { context, tracked, record });
       return await toResult(dependencies, outcome, input, context);
     },
@@ -79,17 +86,26 @@ async function attempt(
 
 /** A throw proves nothing about the effect: the answer may have been lost after it happened. */
 function uncertain({ tool }: RegisteredTool, said: string): Outcome {
-  if (tool.whenUncertain === 'tell') return { error: `${said}. It may or may not have taken effect; do not repeat it blindly.` };
-  throw failure('EffectUncertain', `${said}. It must not happen twice, and it may or may not have taken effect: look before you start the run again`);
+  if (tool.whenUncertain === 'tell')
+    return { error: `${said}. It may or may not have taken effect; do not repeat it blindly.` };
+  throw failure(
+    'EffectUncertain',
+    `${said}. It must not happen twice, and it may or may not have taken effect: look before you start the run again`,
+  );
 }
 
-async function argumentsOf(dependencies: ActivityDependencies, input: ExecuteToolInput, context: Context): Promise<Json> {
+async function argumentsOf(
+  dependencies: ActivityDependencies,
+  input: ExecuteToolInput,
+  context: Context,
+): Promise<Json> {
   if (!input.call) return input.input ?? {};
   const { reply, digest, index } = input.call;
   const turn = await dependencies.store.reply(runHistory(context), reply, digest);
   const call = callsOf(turn.reply)[index];
   const parsed = parseArguments(call?.arguments ?? '');
-  if ('problem' in parsed) throw failure('TranscriptCorrupt', `call ${index} of ${reply} has no arguments that can be read`);
+  if ('problem' in parsed)
+    throw failure('TranscriptCorrupt', `call ${index} of ${reply} has no arguments that can be read`);
   return parsed.value;
 }
 
@@ -122,7 +138,11 @@ async function runTool(
 async function rejectOn(signal: AbortSignal, timeoutMs?: number): Promise<never> {
   return await new Promise((_resolve, reject) => {
     const leave = () => {
-      reject(timeoutMs === undefined ? toError(signal.reason) : new Error(`it did not finish within ${timeoutMs} ms`));
+      reject(
+        timeoutMs === undefined
+          ? toError(signal.reason)
+          : new Error(`it did not finish within ${timeoutMs} ms`),
+      );
     };
     if (signal.aborted) leave();
     else signal.addEventListener('abort', leave, { once: true });
@@ -135,7 +155,9 @@ async function checkOutput({ tool }: RegisteredTool, output: unknown): Promise<O
   if (parsed.success) return { value: parsed.data };
   const [issue] = parsed.error.issues;
   const at = issue?.path.length ? ` at ${issue.path.join('.')}` : '';
-  return { error: `The tool "${tool.name}" returned something that does not fit its output schema${at}: ${issue?.message}` };
+  return {
+    error: `The tool "${tool.name}" returned something that does not fit its output schema${at}: ${issue?.message}`,
+  };
 }
 
 async function toResult(
@@ -148,13 +170,24 @@ async function toResult(
   const value = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
   const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
     converter: context.client.options.loadedDataConverter,
-    context: { type: 'activity', namespace, activityId, workflowId: workflowExecution?.workflowId ?? '', isLocal: false },
+    context: {
+      type: 'activity',
+      namespace,
+      activityId,
+      workflowId: workflowExecution?.workflowId ?? '',
+      isLocal: false,
+    },
   });
   const flags = {
     ...((error || 'error' in outcome) && { error: true as const }),
     ...('refused' in outcome && { refused: true as const }),
   };
-  const result = { output, ...flags, bytes, digest: digestText(JSON.stringify(output), JSON.stringify(flags)) };
+  const result = {
+    output,
+    ...flags,
+    bytes,
+    digest: digestText(JSON.stringify(output), JSON.stringify(flags)),
+  };
   store.remember(workflowExecution?.runId ?? '', activityId, result, bytes);
   return result;
 }

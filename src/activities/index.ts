@@ -1,5 +1,11 @@
 import type { Registry } from '../agents/registry.ts';
-import { names, type CallModelInput, type ExecuteToolInput, type ModelTurn, type ToolResult } from '../protocol.ts';
+import {
+  names,
+  type CallModelInput,
+  type ExecuteToolInput,
+  type ModelTurn,
+  type ToolResult,
+} from '../protocol.ts';
 import type { ActivityWatch } from './activity-watch.ts';
 import { callModel } from './call-model.ts';
 import { executeTool } from './execute-tool.ts';
@@ -19,7 +25,9 @@ export interface ActivityDependencies {
 /** The activities that agent runs call, by the names under which the workflow knows them. */
 export function createActivities(dependencies: ActivityDependencies) {
   return {
-    [names.callModel]: async (input: CallModelInput): Promise<ModelTurn> => await callModel(dependencies, input),
-    [names.executeTool]: async (input: ExecuteToolInput): Promise<ToolResult> => await executeTool(dependencies, input),
+    [names.callModel]: async (input: CallModelInput): Promise<ModelTurn> =>
+      await callModel(dependencies, input),
+    [names.executeTool]: async (input: ExecuteToolInput): Promise<ToolResult> =>
+      await executeTool(dependencies, input),
   };
 }

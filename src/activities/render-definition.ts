@@ -23,7 +23,8 @@ export async function renderDefinition(
 ): Promise<RenderedDefinition> {
   const { agent, source, surface } = registered;
   const model = agent.model ?? turn.defaultModel;
-  const last = conversation.definition === undefined ? undefined : conversation.definitions.get(conversation.definition);
+  const last =
+    conversation.definition === undefined ? undefined : conversation.definitions.get(conversation.definition);
   const perTurn = typeof agent.instructions === 'function' && agent.instructionsPer === 'turn';
   const reusable = !perTurn && last?.agent === agent.name && last.source === source && last.model === model;
   if (reusable && conversation.definition !== undefined) {
@@ -57,8 +58,12 @@ async function renderInstructions(
     if (typeof text === 'string') return text;
     throw new TypeError(`it returned ${text === null ? 'null' : typeof text} instead of text`);
   } catch (thrown) {
-    throw failure('AgentCodeFailed', `the instructions function of agent "${agent.name}" failed: ${describeThrown(thrown)}`, {
-      cause: toError(thrown),
-    });
+    throw failure(
+      'AgentCodeFailed',
+      `the instructions function of agent "${agent.name}" failed: ${describeThrown(thrown)}`,
+      {
+        cause: toError(thrown),
+      },
+    );
   }
 }

@@ -13,27 +13,30 @@ export class Semaphore {
     try {
       return await task();
     } finally {
-      this.free += 1;
-      this.waiting.shift()?.();
+      const next = this.waiting.shift();
+      // The permit passes to whoever waits longest; were it free in between, a newcomer could take it.
+      if (next) next();
+      else this.free += 1;
     }
   }
 
   private async acquire(signal?: AbortSignal): Promise<void> {
-    while (this.free === 0) {
-      signal?.throwIfAborted();
-      await new Promise<void>((resolve, reject) => {
-        const wake = () => {
-          signal?.removeEventListener('abort', leave);
-          resolve();
-        };
-        const leave = () => {
-          this.waiting.splice(this.waiting.indexOf(wake), 1);
-          reject(signal?.reason as Error);
-        };
-        this.waiting.push(wake);
-        signal?.addEventListener('abort', leave, { once: true });
-      });
+    signal?.throwIfAborted();
+    if (this.free > 0) {
+      this.free -= 1;
+      return;
     }
-    this.free -= 1;
+    await new Promise<void>((resolve, reject) => {
+      const wake = () => {
+        signal?.removeEventListener('abort', leave);
+        resolve();
+      };
+      const leave = () => {
+        this.waiting.splice(this.waiting.indexOf(wake), 1);
+        reject(signal?.reason as Error);
+      };
+      this.waiting.push(wake);
+      signal?.addEventListener('abort', leave, { once: true });
+    });
   }
 }

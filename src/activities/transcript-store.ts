@@ -1,9 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { failure } from '../failures.ts';
-import { readForward, readReverse, type HistoryEvent, type HistorySource, type RunReference } from '../transcript/history-events.ts';
+import {
+  readForward,
+  readReverse,
+  type HistoryEvent,
+  type HistorySource,
+  type RunReference,
+} from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader } from '../transcript/records.ts';
-import { baseOf, extend, MissingContent, Transcript, type Contents, type Conversation } from '../transcript/transcript.ts';
+import {
+  baseOf,
+  extend,
+  MissingContent,
+  Transcript,
+  type Contents,
+  type Conversation,
+} from '../transcript/transcript.ts';
 import type { Json, ModelTurn, Since, ToolResult } from '../protocol.ts';
 import { Semaphore } from './semaphore.ts';
 
@@ -74,7 +87,8 @@ export class TranscriptStore {
     const entry = this.entries.get(key);
     // Another attempt of the same call began on this worker before.
     if (entry?.conversation?.id === id) return entry.conversation;
-    const conversation = this.fromCache(entry, id, since) ?? (await this.fromHistory(history, id, since, entry?.conversation));
+    const conversation =
+      this.fromCache(entry, id, since) ?? (await this.fromHistory(history, id, since, entry?.conversation));
     this.keep(key, conversation);
     return conversation;
   }
@@ -233,6 +247,9 @@ function freshContents(fresh: ReadonlyMap<string, ModelTurn | ToolResult>): Cont
     },
     reply: (id, digest) => find(id, digest) as ModelTurn,
     result: (id, digest) => find(id, digest) as ToolResult,
+    message: () => {
+      throw new MissingContent('messages are read from the history');
+    },
   };
 }
 

@@ -69,7 +69,9 @@ export interface ToolOptions<Name extends string, In extends z.ZodType, Out exte
   execute(
     input: z.output<In>,
     context: ToolContext,
-  ): Promise<unknown extends z.input<Out> ? unknown : z.input<Out>> | (unknown extends z.input<Out> ? unknown : z.input<Out>);
+  ):
+    | Promise<unknown extends z.input<Out> ? unknown : z.input<Out>>
+    | (unknown extends z.input<Out> ? unknown : z.input<Out>);
 }
 
 /** A tool: made by {@link defineTool}. */

@@ -43,6 +43,7 @@ export interface RegisteredTool {
 /** Bytes of one tool result that reach the model by default. */
 export const defaultResultBytes = 64 * 1024;
 const largestResultBytes = 1024 * 1024;
+const longestTimerMs = 24 * 24 * 60 * 60 * 1000;
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
@@ -63,12 +64,15 @@ export function createRegistry(...sources: AgentSource[]): Registry {
   }
   for (const { agent } of agents.values()) {
     for (const target of agent.handoffs ?? []) {
-      if (!agents.has(target)) problems.push(`agent "${agent.name}" hands over to "${target}", which is not registered`);
+      if (!agents.has(target))
+        problems.push(`agent "${agent.name}" hands over to "${target}", which is not registered`);
     }
   }
   if (agents.size === 0) problems.push('there is no agent; pass the module that exports them, or a list');
   if (problems.length > 0) {
-    throw new TypeError(`The agents cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    throw new TypeError(
+      `The agents cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    );
   }
   return { get: (name) => agents.get(name), names: [...agents.keys()] };
 }
@@ -85,18 +89,23 @@ function agentsOf(source: AgentSource): AnyAgent[] {
 function register(agent: AnyAgent, problems: string[]): RegisteredAgent {
   const where = `agent "${agent.name}"`;
   const note = (problem: string) => problems.push(`${where}: ${problem}`);
-  if (!namePattern.test(agent.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
+  if (!isName(agent.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
   if (typeof agent.instructions !== 'string' && typeof agent.instructions !== 'function') {
     note('instructions must be text or a function');
   }
   const input: z.ZodType = agent.input ?? z.string();
   if (agent.input) jsonSchema(agent.input, 'input', note);
   const tools = new Map<string, RegisteredTool>();
-  for (const tool of agent.tools ?? []) {
-    if (tools.has(tool.name)) note(`two tools are named "${tool.name}"`);
+  for (const [index, tool] of (agent.tools ?? []).entries()) {
+    if ((tool as { kind?: unknown } | undefined)?.kind !== 'tool') {
+      note(
+        `tools[${index}] is not a tool made by defineTool (where it is undefined, two modules may import each other)`,
+      );
+    } else if (tools.has(tool.name)) note(`two tools are named "${tool.name}"`);
     else tools.set(tool.name, registerTool(tool, note));
   }
-  const output = agent.output && !isText(agent.output) ? registerOutput(agent.output, agent.name, note) : undefined;
+  const output =
+    agent.output && !isText(agent.output) ? registerOutput(agent.output, agent.name, note) : undefined;
   const settings = settingsJson(agent.settings);
   const surface = {
     tools: [...tools.values()].map(({ schema }) => schema),
@@ -109,7 +118,7 @@ function register(agent: AnyAgent, problems: string[]): RegisteredAgent {
     ...(output && { output }),
     tools,
     limits: limitsOf(agent, note),
-    modelTimeoutMs: milliseconds(agent.modelTimeout ?? '10 minutes', 'modelTimeout', note),
+    modelTimeoutMs: attemptTime(agent.modelTimeout ?? '10 minutes', 'modelTimeout', note),
     source: digestText(digestJson(surface as unknown as Json), agent.model ?? '', instructionsText(agent)),
     surface,
   };
@@ -117,10 +126,11 @@ function register(agent: AnyAgent, problems: string[]): RegisteredAgent {
 
 function registerTool(tool: AnyTool, agentNote: (problem: string) => void): RegisteredTool {
   const note = (problem: string) => agentNote(`tool "${tool.name}": ${problem}`);
-  if (!namePattern.test(tool.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
+  if (!isName(tool.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
   if (typeof tool.execute !== 'function') note('execute must be a function');
   const effects = ['read', 'idempotent', 'once'];
-  if (tool.effect !== undefined && !effects.includes(tool.effect)) note(`effect must be one of ${effects.join(', ')}`);
+  if (tool.effect !== undefined && !effects.includes(tool.effect))
+    note(`effect must be one of ${effects.join(', ')}`);
   const parameters = jsonSchema(tool.input, 'input', note);
   if ((parameters as { type?: Json }).type !== 'object') note('input must be an object schema (z.object)');
   if (tool.output) jsonSchema(tool.output, 'output', note, 'output');
@@ -130,27 +140,55 @@ function registerTool(tool: AnyTool, agentNote: (problem: string) => void): Regi
   }
   const { retry } = tool;
   if (tool.effect === 'once' || tool.effect === undefined) {
-    if ((retry?.maximumAttempts ?? 1) > 1) note('a "once" tool cannot have more than one attempt; declare its effect');
+    if ((retry?.maximumAttempts ?? 1) > 1)
+      note('a "once" tool cannot have more than one attempt; declare its effect');
   }
   return {
     tool,
-    schema: { name: tool.name, description: tool.description, parameters, strict: isStrictSchema(parameters) },
-    timeoutMs: milliseconds(tool.timeout ?? '5 minutes', 'timeout', note),
-    retry: {
-      ...(retry?.maximumAttempts !== undefined && { maximumAttempts: retry.maximumAttempts }),
-      ...(retry?.initialInterval !== undefined && {
-        initialIntervalMs: milliseconds(retry.initialInterval, 'retry.initialInterval', note),
-      }),
-      ...(retry?.maximumInterval !== undefined && {
-        maximumIntervalMs: milliseconds(retry.maximumInterval, 'retry.maximumInterval', note),
-      }),
-      ...(retry?.backoffCoefficient !== undefined && { backoffCoefficient: retry.backoffCoefficient }),
+    schema: {
+      name: tool.name,
+      description: tool.description,
+      parameters,
+      strict: isStrictSchema(parameters),
     },
+    timeoutMs: attemptTime(tool.timeout ?? '5 minutes', 'timeout', note),
+    retry: retryOf(tool, note),
     maxBytes,
   };
 }
 
-function registerOutput(zod: z.ZodType, agent: string, note: (problem: string) => void): RegisteredAgent['output'] {
+/** Temporal refuses a faulty policy only when a run uses it, and the run would then hang. */
+function retryOf({ retry = {} }: AnyTool, note: (problem: string) => void): ToolRetry {
+  const { maximumAttempts: attempts, backoffCoefficient: backoff } = retry;
+  if (attempts !== undefined && !(Number.isInteger(attempts) && attempts > 0)) {
+    note('retry.maximumAttempts must be a positive whole number');
+  }
+  if (backoff !== undefined && !(Number.isFinite(backoff) && backoff >= 1))
+    note('retry.backoffCoefficient must be 1 or more');
+  const interval = (name: 'initialInterval' | 'maximumInterval') =>
+    retry[name] === undefined ? undefined : milliseconds(retry[name], `retry.${name}`, note);
+  const initial = interval('initialInterval');
+  const maximum = interval('maximumInterval');
+  if (maximum !== undefined && maximum < (initial ?? 1_000)) {
+    note('retry.maximumInterval must not be below retry.initialInterval (1 second where it is not set)');
+  }
+  return {
+    ...(attempts !== undefined && { maximumAttempts: attempts }),
+    ...(initial !== undefined && { initialIntervalMs: initial }),
+    ...(maximum !== undefined && { maximumIntervalMs: maximum }),
+    ...(backoff !== undefined && { backoffCoefficient: backoff }),
+  };
+}
+
+function isName(name: unknown): boolean {
+  return typeof name === 'string' && namePattern.test(name);
+}
+
+function registerOutput(
+  zod: z.ZodType,
+  agent: string,
+  note: (problem: string) => void,
+): RegisteredAgent['output'] {
   const schema = jsonSchema(zod, 'output', note);
   return { name: `${agent}_output`.slice(0, 64), schema, strict: isStrictSchema(schema), zod };
 }
@@ -159,10 +197,17 @@ function isText(schema: z.ZodType): boolean {
   return schema instanceof z.ZodString;
 }
 
-function jsonSchema(schema: unknown, what: string, note: (problem: string) => void, io: 'input' | 'output' = 'input'): Json {
+function jsonSchema(
+  schema: unknown,
+  what: string,
+  note: (problem: string) => void,
+  io: 'input' | 'output' = 'input',
+): Json {
   try {
     // Draft 7 is what the providers document; `$schema` itself is noise in every request.
-    const { $schema: _, ...rest } = z.toJSONSchema(schema as z.ZodType, { target: 'draft-7', io }) as { [key: string]: Json };
+    const { $schema: _, ...rest } = z.toJSONSchema(schema as z.ZodType, { target: 'draft-7', io }) as {
+      [key: string]: Json;
+    };
     return closeObjects(JSON.parse(JSON.stringify(rest)) as Json);
   } catch (thrown) {
     note(`${what} is not a schema that JSON Schema can express: ${describeThrown(thrown)}`);
@@ -182,20 +227,32 @@ function closeObjects(schema: Json): Json {
 function limitsOf(agent: AnyAgent, note: (problem: string) => void): Limits {
   const { deadline, ...limits } = agent.limits ?? {};
   for (const [name, value] of Object.entries(limits)) {
-    if (value !== undefined && !(typeof value === 'number' && value > 0)) note(`limits.${name} must be a positive number`);
+    if (value !== undefined && !(Number.isFinite(value) && value > 0)) {
+      note(`limits.${name} must be a positive, finite number; leave it out for no limit of your own`);
+    }
   }
-  return { ...limits, ...(deadline !== undefined && { deadlineMs: milliseconds(deadline, 'limits.deadline', note) }) };
+  return {
+    ...limits,
+    ...(deadline !== undefined && { deadlineMs: milliseconds(deadline, 'limits.deadline', note) }),
+  };
 }
 
 function milliseconds(duration: string | number, what: string, note: (problem: string) => void): number {
   try {
     const value = msToNumber(duration as number);
-    if (Number.isFinite(value) && value > 0) return value;
+    if (Number.isFinite(value) && value > 0) return Math.ceil(value);
   } catch {
     // Reported below, as for a number that is no duration.
   }
   note(`${what} must be a positive number of milliseconds or text such as "30 seconds"`);
   return 1;
+}
+
+/** The time of one attempt, which a timer of the process measures: a longer one would fire at once. */
+function attemptTime(duration: string | number, what: string, note: (problem: string) => void): number {
+  const value = milliseconds(duration, what, note);
+  if (value > longestTimerMs) note(`${what} must be at most 24 days`);
+  return value;
 }
 
 function instructionsText({ instructions }: AnyAgent): string {

@@ -1,10 +1,34 @@
 import type { Json } from '../protocol.ts';
 
 const unsupported = new Set([
-  'allOf', 'not', 'dependentRequired', 'dependentSchemas', 'if', 'then', 'else', 'patternProperties', 'propertyNames',
-  'oneOf', 'default', 'contains', 'uniqueItems', 'prefixItems', 'additionalItems', 'contentEncoding',
+  'allOf',
+  'not',
+  'dependentRequired',
+  'dependentSchemas',
+  'if',
+  'then',
+  'else',
+  'patternProperties',
+  'propertyNames',
+  'oneOf',
+  'default',
+  'contains',
+  'uniqueItems',
+  'prefixItems',
+  'additionalItems',
+  'contentEncoding',
 ]);
-const formats = new Set(['date-time', 'time', 'date', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uuid']);
+const formats = new Set([
+  'date-time',
+  'time',
+  'date',
+  'duration',
+  'email',
+  'hostname',
+  'ipv4',
+  'ipv6',
+  'uuid',
+]);
 /** Look-ahead and look-behind, which the service's patterns do not have. */
 const lookAround = /\(\?<?[=!]/;
 
@@ -14,7 +38,13 @@ const lookAround = /\(\?<?[=!]/;
  * Source: OpenAI's guide "Structured model outputs", section "Supported schemas".
  */
 export function isStrictSchema(schema: Json): boolean {
-  return typeof schema === 'object' && schema !== null && !Array.isArray(schema) && schema.type === 'object' && fits(schema);
+  return (
+    typeof schema === 'object' &&
+    schema !== null &&
+    !Array.isArray(schema) &&
+    schema.type === 'object' &&
+    fits(schema)
+  );
 }
 
 function fits(schema: Json | undefined): boolean {
@@ -27,9 +57,13 @@ function fits(schema: Json | undefined): boolean {
   const properties = (schema.properties ?? {}) as Record<string, Json>;
   if (schema.type === 'object') {
     const required = new Set((schema.required as string[] | undefined) ?? []);
-    if (schema.additionalProperties !== false || !Object.keys(properties).every((name) => required.has(name))) return false;
+    if (schema.additionalProperties !== false || !Object.keys(properties).every((name) => required.has(name)))
+      return false;
   }
-  const definitions = { ...(schema.definitions as object), ...(schema.$defs as object) } as Record<string, Json>;
+  const definitions = { ...(schema.definitions as object), ...(schema.$defs as object) } as Record<
+    string,
+    Json
+  >;
   return [
     ...Object.values(properties),
     ...Object.values(definitions),

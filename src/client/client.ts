@@ -26,7 +26,10 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
 }
 
 /** How a run is started. */
-export interface StartOptions extends Pick<WorkflowStartOptions, 'memo' | 'priority' | 'typedSearchAttributes' | 'startDelay'> {
+export interface StartOptions extends Pick<
+  WorkflowStartOptions,
+  'memo' | 'priority' | 'typedSearchAttributes' | 'startDelay'
+> {
   /** The run's workflow id, which makes starting it again harmless. Default: the agent's name and a random part. */
   id?: string;
   /** Go before the agent's own. */
@@ -35,7 +38,8 @@ export interface StartOptions extends Pick<WorkflowStartOptions, 'memo' | 'prior
 }
 
 /** What a start needs to know of an agent: its definition, or its name alone, when the worker does all the checking. */
-export type AgentReference = { readonly kind: 'agent'; readonly name: string; readonly input?: z.ZodType } | string;
+export type AgentReference =
+  { readonly kind: 'agent'; readonly name: string; readonly input?: z.ZodType } | string;
 
 type InputOf<A> = A extends string ? Json : AgentInput<A>;
 type OutputOf<A> = A extends string ? Json : AgentOutput<A>;
@@ -87,11 +91,24 @@ export class CadenzaClient {
    * With an `id` that another run has, it returns that run if agent and input are equal, and otherwise fails as `RunIdInUse`; a
    * run that failed is started again. Throws a `TypeError` for an input that does not fit the agent's schema.
    */
-  async start<A extends AgentReference>(agent: A, input: InputOf<A>, options: StartOptions = {}): Promise<RunHandle<OutputOf<A>>> {
+  async start<A extends AgentReference>(
+    agent: A,
+    input: InputOf<A>,
+    options: StartOptions = {},
+  ): Promise<RunHandle<OutputOf<A>>> {
     const name = typeof agent === 'string' ? agent : agent.name;
     checkInput(agent, input);
-    const { id = `${name}-${randomUUID().slice(0, 8)}`, limits, taskQueue = this.taskQueue, ...rest } = options;
-    const start: AgentStart = { agent: name, input: toJson(input), ...(limits && { limits: protocolLimits(limits) }) };
+    const {
+      id = `${name}-${randomUUID().slice(0, 8)}`,
+      limits,
+      taskQueue = this.taskQueue,
+      ...rest
+    } = options;
+    const start: AgentStart = {
+      agent: name,
+      input: toJson(input),
+      ...(limits && { limits: protocolLimits(limits) }),
+    };
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,
@@ -109,7 +126,11 @@ export class CadenzaClient {
   }
 
   /** Starts a run and waits for its result. Throws what {@link RunHandle.result} throws. */
-  async run<A extends AgentReference>(agent: A, input: InputOf<A>, options: StartOptions = {}): Promise<RunResult<OutputOf<A>>> {
+  async run<A extends AgentReference>(
+    agent: A,
+    input: InputOf<A>,
+    options: StartOptions = {},
+  ): Promise<RunResult<OutputOf<A>>> {
     const handle = await this.start(agent, input, options);
     return await handle.result();
   }
@@ -127,9 +148,14 @@ export class CadenzaClient {
   private async existing<Output>(id: string, start: AgentStart): Promise<RunHandle<Output>> {
     const handle = new RunHandle<Output>(this.temporal, id);
     const running = await handle.startedWith();
-    const same = running?.agent === start.agent && canonicalJson(running.input ?? null) === canonicalJson(start.input ?? null);
+    const same =
+      running?.agent === start.agent &&
+      canonicalJson(running.input ?? null) === canonicalJson(start.input ?? null);
     if (same) return handle;
-    throw failure('RunIdInUse', `another run has the id "${id}", with ${running?.agent === start.agent ? 'another input' : `agent "${running?.agent}"`}; choose an id of its own`);
+    throw failure(
+      'RunIdInUse',
+      `another run has the id "${id}", with ${running?.agent === start.agent ? 'another input' : `agent "${running?.agent}"`}; choose an id of its own`,
+    );
   }
 }
 
@@ -137,7 +163,9 @@ function checkInput(agent: AgentReference, input: unknown): void {
   if (typeof agent === 'string') return;
   const parsed = (agent.input ?? z.string()).safeParse(input);
   if (!parsed.success) {
-    throw new TypeError(`The input does not fit the schema of agent "${agent.name}":\n${z.prettifyError(parsed.error)}`);
+    throw new TypeError(
+      `The input does not fit the schema of agent "${agent.name}":\n${z.prettifyError(parsed.error)}`,
+    );
   }
 }
 

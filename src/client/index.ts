@@ -1,4 +1,10 @@
-export { createClient, CadenzaClient, type AgentReference, type CreateClientOptions, type StartOptions } from './client.ts';
+export {
+  createClient,
+  CadenzaClient,
+  type AgentReference,
+  type CreateClientOptions,
+  type StartOptions,
+} from './client.ts';
 export { RunHandle, type RunDescription } from './run-handle.ts';
 export type { RunEvent } from './run-events.ts';
 export { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';

@@ -9,16 +9,42 @@ export type RunEvent = { cursor: string; at: Date } & (
   | { type: 'started'; agent: string; input: Json | undefined }
   | { type: 'turn-started'; turn: number }
   /** The model has answered. `attempts` over 1 says that earlier ones failed or were lost. */
-  | { type: 'replied'; turn: number; reply: Item[]; decision: string; problem?: string; usage: Usage; cost?: number; attempts: number }
+  | {
+      type: 'replied';
+      turn: number;
+      reply: Item[];
+      decision: string;
+      problem?: string;
+      usage: Usage;
+      cost?: number;
+      attempts: number;
+    }
   | { type: 'tool-started'; turn: number; call: string; tool: string; input?: Json }
-  | { type: 'tool-finished'; turn: number; call: string; tool: string; output: Json; error: boolean; attempts: number }
+  | {
+      type: 'tool-finished';
+      turn: number;
+      call: string;
+      tool: string;
+      output: Json;
+      error: boolean;
+      attempts: number;
+    }
   | { type: 'tool-failed'; turn: number; call: string; tool: string; message: string }
+  | { type: 'message'; id: string; text: string }
   | { type: 'cancel-requested' }
   | { type: 'completed'; result: RunResult }
-  | { type: 'ended'; how: 'failed' | 'timed out' | 'cancelled' | 'terminated'; failure?: { type: string; message: string } }
+  | {
+      type: 'ended';
+      how: 'failed' | 'timed out' | 'cancelled' | 'terminated';
+      failure?: { type: string; message: string };
+    }
 );
 
-type RunEventBody = RunEvent extends infer Event ? (Event extends RunEvent ? Omit<Event, 'cursor' | 'at'> : never) : never;
+type RunEventBody = RunEvent extends infer Event
+  ? Event extends RunEvent
+    ? Omit<Event, 'cursor' | 'at'>
+    : never
+  : never;
 
 /** Yields a run's events, following it through continue-as-new. */
 export async function* watchRun(
@@ -30,10 +56,15 @@ export async function* watchRun(
   const from = after === undefined ? undefined : parseCursor(after);
   let runId: string | undefined = from?.runId ?? run.runId ?? (await latestRun(source, run.workflowId));
   while (runId !== undefined) {
-    const next: string | undefined = yield* watchOne(source, payloads, { workflowId: run.workflowId, runId }, {
-      afterEvent: from?.runId === runId ? from.event : 0,
-      ...(signal && { signal }),
-    });
+    const next: string | undefined = yield* watchOne(
+      source,
+      payloads,
+      { workflowId: run.workflowId, runId },
+      {
+        afterEvent: from?.runId === runId ? from.event : 0,
+        ...(signal && { signal }),
+      },
+    );
     runId = next;
   }
 }
@@ -98,11 +129,19 @@ class Translator {
       case 'tool-finished': {
         const { output, error, refused } = record.result;
         const isError = error === true || refused === true;
-        return { type: 'tool-finished', ...this.call(record.id), output, error: isError, attempts: record.attempt };
+        return {
+          type: 'tool-finished',
+          ...this.call(record.id),
+          output,
+          error: isError,
+          attempts: record.attempt,
+        };
       }
       case 'activity-failed':
         if (!this.tools.has(record.id)) return undefined;
         return { type: 'tool-failed', ...this.call(record.id), message: record.error?.message ?? record.how };
+      case 'message':
+        return { type: 'message', ...record.message };
       case 'cancel-requested':
         return { type: 'cancel-requested' };
       case 'completed':

@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { names, type AgentStart, type RunResult, type RunStatus } from '../protocol.ts';
+import { names, type AgentStart, type RunResult, type RunStatus, type UserMessage } from '../protocol.ts';
 import { readForward } from '../transcript/history-events.ts';
 import { createPayloadReader, type PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader } from '../transcript/records.ts';
@@ -43,7 +44,13 @@ export class RunHandle<Output> {
   async status(): Promise<RunDescription> {
     const description = await this.handle.describe();
     const { workflowId, runId, status, startTime, closeTime } = description;
-    const base = { workflowId, runId, state: status.name, startedAt: startTime, ...(closeTime && { closedAt: closeTime }) };
+    const base = {
+      workflowId,
+      runId,
+      state: status.name,
+      startedAt: startTime,
+      ...(closeTime && { closedAt: closeTime }),
+    };
     if (status.name !== 'RUNNING') return base;
     try {
       const now = await this.client.connection.withDeadline(
@@ -61,7 +68,23 @@ export class RunHandle<Output> {
    * the server writes them. Leaving the loop, or aborting the signal, cancels nothing.
    */
   events(options: { after?: string; signal?: AbortSignal } = {}): AsyncGenerator<RunEvent, void, undefined> {
-    return watchRun(this.client.workflow, this.payloads(), { workflowId: this.workflowId, ...(this.runId && { runId: this.runId }) }, options);
+    return watchRun(
+      this.client.workflow,
+      this.payloads(),
+      { workflowId: this.workflowId, ...(this.runId && { runId: this.runId }) },
+      options,
+    );
+  }
+
+  /**
+   * Says something to the run; the model sees it at its next turn, and a run that was about to finish answers it first. Returns
+   * when the server has stored it. Sending it again under the same id does nothing. Throws Temporal's `WorkflowNotFoundError`
+   * for a run that is closed.
+   */
+  async message(text: string, options: { id?: string } = {}): Promise<{ id: string }> {
+    const message: UserMessage = { id: options.id ?? randomUUID(), text };
+    await this.handle.signal(names.message, message);
+    return { id: message.id };
   }
 
   /** Asks the run to stop: a model call under way is aborted. Returns before it has stopped. */

@@ -50,7 +50,10 @@ export function chatRequest(definition: DefinitionSnapshot, items: readonly Item
   }
   if (output) {
     const { name, schema, strict } = output;
-    request.response_format = { type: 'json_schema', json_schema: { name, schema, ...(strict && { strict }) } };
+    request.response_format = {
+      type: 'json_schema',
+      json_schema: { name, schema, ...(strict && { strict }) },
+    };
   }
   for (const [name, value] of Object.entries(settings)) {
     const setting = settingNames[name];
@@ -67,7 +70,11 @@ function chatMessages(items: readonly Item[]): ChatMessage[] {
       // Text and calls of one reply are one message; a reply begins with its text.
       if (!assistant) messages.push((assistant = { role: 'assistant', content: null }));
       const { id, name, arguments: text } = item;
-      (assistant.tool_calls ??= []).push({ id, type: 'function', function: { name, arguments: text } });
+      (assistant.tool_calls ??= []).push({
+        id,
+        type: 'function',
+        function: { name: callName(name), arguments: text },
+      });
       continue;
     }
     assistant = undefined;
@@ -80,6 +87,11 @@ function chatMessages(items: readonly Item[]): ChatMessage[] {
     }
   }
   return messages;
+}
+
+/** A model may ask for a tool by a name that no tool can have; sent back as it is, the service would refuse every further turn. */
+function callName(name: string): string {
+  return name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 }
 
 /** A result as the model reads it: text as it is, anything else as JSON. */

@@ -25,13 +25,15 @@ export async function* readForward(
 ): AsyncGenerator<HistoryEvent[], void, undefined> {
   let nextPageToken: Uint8Array | null | undefined = options.pageToken;
   do {
-    const response: temporal.api.workflowservice.v1.IGetWorkflowExecutionHistoryResponse = await orGone(run, () =>
-      source.workflowService.getWorkflowExecutionHistory({
-        namespace: source.options.namespace,
-        execution: run,
-        nextPageToken: nextPageToken ?? null,
-        ...(options.wait && { waitNewEvent: true }),
-      }),
+    const response: temporal.api.workflowservice.v1.IGetWorkflowExecutionHistoryResponse = await orGone(
+      run,
+      () =>
+        source.workflowService.getWorkflowExecutionHistory({
+          namespace: source.options.namespace,
+          execution: run,
+          nextPageToken: nextPageToken ?? null,
+          ...(options.wait && { waitNewEvent: true }),
+        }),
     );
     nextPageToken = response.nextPageToken;
     const events = response.history?.events ?? [];
@@ -47,14 +49,15 @@ export async function* readReverse(
 ): AsyncGenerator<HistoryEvent[], void, undefined> {
   let nextPageToken: Uint8Array | null | undefined;
   do {
-    const response: temporal.api.workflowservice.v1.IGetWorkflowExecutionHistoryReverseResponse = await orGone(run, () =>
-      source.workflowService.getWorkflowExecutionHistoryReverse({
-        namespace: source.options.namespace,
-        execution: run,
-        maximumPageSize: pageSize,
-        nextPageToken: nextPageToken ?? null,
-      }),
-    );
+    const response: temporal.api.workflowservice.v1.IGetWorkflowExecutionHistoryReverseResponse =
+      await orGone(run, () =>
+        source.workflowService.getWorkflowExecutionHistoryReverse({
+          namespace: source.options.namespace,
+          execution: run,
+          maximumPageSize: pageSize,
+          nextPageToken: nextPageToken ?? null,
+        }),
+      );
     nextPageToken = response.nextPageToken;
     const events = response.history?.events ?? [];
     if (events.length > 0) yield events;
@@ -66,7 +69,9 @@ async function orGone<T>(run: RunReference, call: () => Promise<T>): Promise<T> 
     return await call();
   } catch (thrown) {
     if (isGrpcServiceError(thrown) && (thrown.code as number) === notFound) {
-      throw failure('TranscriptGone', `the history of run ${run.workflowId}/${run.runId} no longer exists`, { cause: thrown });
+      throw failure('TranscriptGone', `the history of run ${run.workflowId}/${run.runId} no longer exists`, {
+        cause: thrown,
+      });
     }
     throw thrown;
   }

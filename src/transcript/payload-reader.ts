@@ -50,7 +50,10 @@ export function createPayloadReader(converter: LoadedDataConverter, owner: Paylo
   async function retrieve(stored: Payload[]): Promise<Payload[]> {
     if (!stored.some(isReferencePayload)) return stored;
     if (!storage) {
-      throw failure('TranscriptGone', 'the history refers to external storage, and this process has none configured');
+      throw failure(
+        'TranscriptGone',
+        'the history refers to external storage, and this process has none configured',
+      );
     }
     try {
       return await storage.retrieve(stored);
@@ -58,8 +61,12 @@ export function createPayloadReader(converter: LoadedDataConverter, owner: Paylo
       const cause = thrown instanceof Error ? thrown : undefined;
       const missing = isMissing(thrown);
       throw missing
-        ? failure('TranscriptGone', `an externally stored payload is gone: ${describeThrown(thrown)}`, { cause })
-        : failure('TranscriptUnavailable', `external storage did not answer: ${describeThrown(thrown)}`, { cause });
+        ? failure('TranscriptGone', `an externally stored payload is gone: ${describeThrown(thrown)}`, {
+            cause,
+          })
+        : failure('TranscriptUnavailable', `external storage did not answer: ${describeThrown(thrown)}`, {
+            cause,
+          });
     }
   }
 

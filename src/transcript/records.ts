@@ -7,6 +7,7 @@ import {
   type ModelTurn,
   type ReplyPart,
   type ToolResult,
+  type UserMessage,
 } from '../protocol.ts';
 import type { HistoryEvent } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
@@ -20,6 +21,7 @@ export type HistoryRecord = { event: number; at: number } & (
   | { kind: 'tool-finished'; id: string; result: ToolResult; attempt: number }
   | { kind: 'activity-failed'; id: string; how: 'failed' | 'timed out' | 'cancelled'; error?: Error }
   | { kind: 'reply-part'; part: ReplyPart }
+  | { kind: 'message'; message: UserMessage }
   | { kind: 'cancel-requested' }
   | { kind: 'completed'; result: unknown }
   | { kind: 'closed'; how: 'failed' | 'timed out' | 'cancelled' | 'terminated'; error?: Error }
@@ -49,6 +51,9 @@ export class RecordReader {
     if (signal?.signalName === names.replyPart) {
       return { ...base, kind: 'reply-part', part: (await this.payloads.workflow(signal.input)) as ReplyPart };
     }
+    const message = messageInput(event);
+    if (message)
+      return { ...base, kind: 'message', message: (await this.payloads.workflow(message)) as UserMessage };
     if (event.workflowExecutionCancelRequestedEventAttributes) return { ...base, kind: 'cancel-requested' };
     return await this.readClose(event, base);
   }
@@ -108,7 +113,8 @@ export class RecordReader {
     base: { event: number; at: number },
   ): Promise<HistoryRecord | undefined> {
     const completed = event.workflowExecutionCompletedEventAttributes;
-    if (completed) return { ...base, kind: 'completed', result: await this.payloads.workflow(completed.result) };
+    if (completed)
+      return { ...base, kind: 'completed', result: await this.payloads.workflow(completed.result) };
     const continued = event.workflowExecutionContinuedAsNewEventAttributes;
     if (continued) return { ...base, kind: 'continued', runId: continued.newExecutionRunId ?? '' };
     const failed = event.workflowExecutionFailedEventAttributes;
@@ -118,9 +124,23 @@ export class RecordReader {
     }
     if (event.workflowExecutionTimedOutEventAttributes) return { ...base, kind: 'closed', how: 'timed out' };
     if (event.workflowExecutionCanceledEventAttributes) return { ...base, kind: 'closed', how: 'cancelled' };
-    if (event.workflowExecutionTerminatedEventAttributes) return { ...base, kind: 'closed', how: 'terminated' };
+    if (event.workflowExecutionTerminatedEventAttributes)
+      return { ...base, kind: 'closed', how: 'terminated' };
     return undefined;
   }
+}
+
+/**
+ * The argument of a message, wherever it stands: in the signal, in the update's acceptance, or, where a Reset has carried an
+ * update over into the new run, in its admission.
+ */
+function messageInput(event: HistoryEvent) {
+  const signal = event.workflowExecutionSignaledEventAttributes;
+  if (signal?.signalName === names.message) return signal.input;
+  const request =
+    event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ??
+    event.workflowExecutionUpdateAdmittedEventAttributes?.request;
+  return request?.input?.name === names.message ? request.input.args : undefined;
 }
 
 function outOfOrder(event: number): Error {

@@ -39,7 +39,10 @@ export async function rebuildRequests(
     const conversation = transcript.conversation(id);
     const used = snapshot ?? conversation.definitions.get(definition);
     if (!used) {
-      throw failure('TranscriptCorrupt', `the reply of ${id} used definition ${definition}, which the history does not hold`);
+      throw failure(
+        'TranscriptCorrupt',
+        `the reply of ${id} used definition ${definition}, which the history does not hold`,
+      );
     }
     return { id, request: chatRequest(used, conversation.items) };
   });

@@ -29,6 +29,7 @@ export interface Contents {
   input(): Json | undefined;
   reply(id: string, digest: string): ModelTurn;
   result(id: string, digest: string): ToolResult;
+  message(id: string): string;
 }
 
 /** A reference that cannot be resolved with what is at hand; the caller reads more or gives up. */
@@ -40,7 +41,12 @@ export class MissingContent extends Error {
  * The conversation of a call: that of the call before, followed by what its `since` list names. Pure: the model call, the
  * client's views and everything else that shows a run go through it.
  */
-export function extend(base: Conversation | undefined, id: string, since: readonly Since[], contents: Contents): Conversation {
+export function extend(
+  base: Conversation | undefined,
+  id: string,
+  since: readonly Since[],
+  contents: Contents,
+): Conversation {
   const items = [...(base?.items ?? [])];
   const definitions = new Map(base?.definitions);
   let input = base?.input;
@@ -54,7 +60,10 @@ export function extend(base: Conversation | undefined, id: string, since: readon
       if (turn.snapshot) definitions.set(turn.definition, turn.snapshot);
       definition = turn.definition;
       items.push(...turn.reply);
-      if (turn.decision.kind === 'correct') items.push({ type: 'message', role: 'user', text: turn.decision.problem });
+      if (turn.decision.kind === 'correct')
+        items.push({ type: 'message', role: 'user', text: turn.decision.problem });
+    } else if ('message' in ref) {
+      items.push({ type: 'message', role: 'user', text: contents.message(ref.message) });
     } else {
       items.push(resultItem(ref, since, contents));
     }
@@ -62,10 +71,19 @@ export function extend(base: Conversation | undefined, id: string, since: readon
   return { id, input, items, definitions, ...(definition !== undefined && { definition }) };
 }
 
-function resultItem(ref: Exclude<Since, { input: true } | { reply: string }>, since: readonly Since[], contents: Contents): Item {
+function resultItem(
+  ref: Exclude<Since, { input: true } | { reply: string } | { message: string }>,
+  since: readonly Since[],
+  contents: Contents,
+): Item {
   if ('result' in ref) {
     const { output, error, refused } = contents.result(ref.result, ref.digest);
-    return { type: 'result', id: callItem(ref.result, since, contents).id, output, ...((error || refused) && { error: true }) };
+    return {
+      type: 'result',
+      id: callItem(ref.result, since, contents).id,
+      output,
+      ...((error || refused) && { error: true }),
+    };
   }
   if ('failed' in ref) {
     return { type: 'result', id: callItem(ref.failed, since, contents).id, output: ref.why, error: true };
@@ -74,15 +92,25 @@ function resultItem(ref: Exclude<Since, { input: true } | { reply: string }>, si
     const { reply, index } = parseCallId(ref.refused);
     const { decision } = replyOf(reply, since, contents);
     const plan = decision.kind === 'calls' ? decision.calls[index] : undefined;
-    if (!plan || !('refused' in plan)) throw failure('TranscriptCorrupt', `call ${ref.refused} was not refused`);
-    return { type: 'result', id: callItem(ref.refused, since, contents).id, output: plan.refused, error: true };
+    if (!plan || !('refused' in plan))
+      throw failure('TranscriptCorrupt', `call ${ref.refused} was not refused`);
+    return {
+      type: 'result',
+      id: callItem(ref.refused, since, contents).id,
+      output: plan.refused,
+      error: true,
+    };
   }
-  throw failure('TranscriptCorrupt', `unknown reference ${JSON.stringify(Object.keys(ref))} in the transcript`);
+  throw failure(
+    'TranscriptCorrupt',
+    `unknown reference ${JSON.stringify(Object.keys(ref))} in the transcript`,
+  );
 }
 
 function replyOf(reply: string, since: readonly Since[], contents: Contents): ModelTurn {
   const ref = since.find((other) => 'reply' in other && other.reply === reply);
-  if (!ref || !('reply' in ref)) throw failure('TranscriptCorrupt', `a result names ${reply}, which is not part of its turn`);
+  if (!ref || !('reply' in ref))
+    throw failure('TranscriptCorrupt', `a result names ${reply}, which is not part of its turn`);
   return contents.reply(ref.reply, ref.digest);
 }
 
@@ -112,8 +140,10 @@ export class Transcript implements Contents {
   private readonly conversations = new Map<string, Conversation>();
   private readonly scheduled = new Map<string, readonly Since[]>();
   private readonly replies = new Map<string, ModelTurn>();
+  private readonly tools = new Set<string>();
   private readonly results = new Map<string, ToolResult>();
   private readonly parts = new Map<string, string>();
+  private readonly messages = new Map<string, string>();
   private start: { input?: Json } | undefined;
 
   constructor(known?: Conversation) {
@@ -134,12 +164,20 @@ export class Transcript implements Contents {
         this.refuseDuplicate(this.replies, record.id);
         this.replies.set(record.id, record.turn);
         return;
+      case 'tool-scheduled':
+        this.refuseDuplicate(this.tools, record.id);
+        this.tools.add(record.id);
+        return;
       case 'tool-finished':
         this.refuseDuplicate(this.results, record.id);
         this.results.set(record.id, record.result);
         return;
       case 'reply-part':
         this.parts.set(record.part.digest, record.part.text);
+        return;
+      case 'message':
+        // After a Reset the same message may stand in the history twice, in two layouts: its id is what counts.
+        if (!this.messages.has(record.message.id)) this.messages.set(record.message.id, record.message.text);
         return;
       default:
     }
@@ -154,11 +192,12 @@ export class Transcript implements Contents {
   conversation(id: string): Conversation {
     const path: string[] = [];
     let base: Conversation | undefined;
-    for (let at: string | undefined = id; at !== undefined; ) {
+    for (let at: string | undefined = id; at !== undefined;) {
       base = this.conversations.get(at);
       if (base) break;
       const since: readonly Since[] | undefined = this.scheduled.get(at);
       if (!since) throw new MissingContent(`the call ${at} is not in the history that was read`);
+      if (path.includes(at)) throw failure('TranscriptCorrupt', `the call ${at} continues itself`);
       path.push(at);
       at = baseOf(since);
     }
@@ -178,28 +217,38 @@ export class Transcript implements Contents {
   reply(id: string, digest: string): ModelTurn {
     const turn = this.replies.get(id);
     if (!turn) throw new MissingContent(`the reply of ${id} is not in the history that was read`);
-    if (turn.digest !== digest) throw failure('TranscriptCorrupt', `the reply of ${id} is not the one the run went on with`);
+    if (turn.digest !== digest)
+      throw failure('TranscriptCorrupt', `the reply of ${id} is not the one the run went on with`);
     return turn.parts ? { ...turn, reply: this.assemble(turn.parts) } : turn;
   }
 
   result(id: string, digest: string): ToolResult {
     const result = this.results.get(id);
     if (!result) throw new MissingContent(`the result of ${id} is not in the history that was read`);
-    if (result.digest !== digest) throw failure('TranscriptCorrupt', `the result of ${id} is not the one the run went on with`);
+    if (result.digest !== digest)
+      throw failure('TranscriptCorrupt', `the result of ${id} is not the one the run went on with`);
     return result;
+  }
+
+  message(id: string): string {
+    const text = this.messages.get(id);
+    if (text === undefined) throw new MissingContent(`the message ${id} is not in the history that was read`);
+    return text;
   }
 
   private assemble(parts: readonly string[]): Item[] {
     const texts = parts.map((digest) => {
       const text = this.parts.get(digest);
-      if (text === undefined) throw new MissingContent(`part ${digest} of a reply is not in the history that was read`);
+      if (text === undefined)
+        throw new MissingContent(`part ${digest} of a reply is not in the history that was read`);
       return text;
     });
     return JSON.parse(texts.join('')) as Item[];
   }
 
-  private refuseDuplicate(seen: ReadonlyMap<string, unknown>, id: string): void {
-    if (seen.has(id)) throw failure('TranscriptCorrupt', `the activity id ${id} appears twice in one history`);
+  private refuseDuplicate(seen: Pick<ReadonlySet<string>, 'has'>, id: string): void {
+    if (seen.has(id))
+      throw failure('TranscriptCorrupt', `the activity id ${id} appears twice in one history`);
   }
 }
 
@@ -208,7 +257,8 @@ export function closeOpenCalls(items: readonly Item[], why: string): Item[] {
   const closed: Item[] = [];
   let open: CallItem[] = [];
   const flush = () => {
-    for (const call of open) closed.push({ type: 'result', id: call.id, output: `not executed: ${why}`, error: true });
+    for (const call of open)
+      closed.push({ type: 'result', id: call.id, output: `not executed: ${why}`, error: true });
     open = [];
   };
   for (const item of items) {

@@ -21,7 +21,17 @@ export const defaultTaskQueue = 'cadenza';
  * For a worker that exists already, add a `CadenzaPlugin` to its `plugins` instead.
  */
 export async function createWorker(options: CreateWorkerOptions): Promise<Worker> {
-  const { agents, provider, prices, transcripts, watchdog, taskQueue = defaultTaskQueue, connection, plugins = [], ...rest } = options;
+  const {
+    agents,
+    provider,
+    prices,
+    transcripts,
+    watchdog,
+    taskQueue = defaultTaskQueue,
+    connection,
+    plugins = [],
+    ...rest
+  } = options;
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace ?? 'default';
   const identity = rest.identity ?? `${process.pid}@${hostname()}`;
@@ -30,7 +40,9 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(provider && { provider }),
     ...(prices && { prices }),
     ...(transcripts && { transcripts }),
-    ...(environment && { watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity } }),
+    ...(environment && {
+      watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
+    }),
     ...(watchdog && { watchdog }),
   });
   return await Worker.create({

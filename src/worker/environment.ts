@@ -7,7 +7,9 @@ import { defaultTaskQueue } from './create-worker.ts';
 /** What a worker process reads from its environment, besides Temporal's and the model provider's own variables. */
 const environmentSchema = z.object({
   /** Module whose exports are the agents: a path from the working directory, or a package's name. */
-  CADENZA_AGENTS: z.string({ error: 'set it to the module that exports your agents, such as ./dist/agents.js' }).min(1),
+  CADENZA_AGENTS: z
+    .string({ error: 'set it to the module that exports your agents, such as ./dist/agents.js' })
+    .min(1),
   /** Module whose exports are workflows that use the agents. Default: none. */
   CADENZA_WORKFLOWS: z.string().min(1).optional(),
   CADENZA_TASK_QUEUE: z.string().min(1).default(defaultTaskQueue),

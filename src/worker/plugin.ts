@@ -7,7 +7,11 @@ import { createActivities } from '../activities/index.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
-import { TranscriptStore, type TranscriptCounters, type TranscriptStoreOptions } from '../activities/transcript-store.ts';
+import {
+  TranscriptStore,
+  type TranscriptCounters,
+  type TranscriptStoreOptions,
+} from '../activities/transcript-store.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
@@ -65,7 +69,9 @@ export class CadenzaPlugin extends SimplePlugin {
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
     if (taken.length > 0) {
-      throw new TypeError(`The worker has activities named ${taken.join(', ')}, as Cadenza's own are; rename yours.`);
+      throw new TypeError(
+        `The worker has activities named ${taken.join(', ')}, as Cadenza's own are; rename yours.`,
+      );
     }
     const bundled = options.workflowBundle !== undefined;
     return super.configureWorker({
@@ -75,7 +81,9 @@ export class CadenzaPlugin extends SimplePlugin {
       maxHeartbeatThrottleInterval: '3 seconds',
       ...options,
       activities: { ...options.activities, ...activities },
-      ...(!bundled && { workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows') }),
+      ...(!bundled && {
+        workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
+      }),
     });
   }
 
@@ -91,7 +99,9 @@ export class CadenzaPlugin extends SimplePlugin {
     const bundled = options.workflowBundle !== undefined;
     return super.configureReplayWorker({
       ...options,
-      ...(!bundled && { workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows') }),
+      ...(!bundled && {
+        workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
+      }),
     });
   }
 
@@ -111,8 +121,13 @@ export class CadenzaPlugin extends SimplePlugin {
           'cadenza/workflow$': modulePath('../workflows/index'),
         };
         // Line numbers in stack traces need the map, not a second copy of every source in it: 0.5 MB for each worker to load.
-        const devtool = hooked.devtool === 'inline-source-map' ? 'inline-nosources-source-map' : hooked.devtool;
-        return { ...hooked, ...(devtool !== undefined && { devtool }), resolve: { ...hooked.resolve, alias } };
+        const devtool =
+          hooked.devtool === 'inline-source-map' ? 'inline-nosources-source-map' : hooked.devtool;
+        return {
+          ...hooked,
+          ...(devtool !== undefined && { devtool }),
+          resolve: { ...hooked.resolve, alias },
+        };
       },
     });
   }

@@ -24,6 +24,7 @@ import { modelCallOptions } from './activity-options.ts';
 import { Deadline } from './deadline.ts';
 import { describeDecision, showDetails } from './details.ts';
 import { defaultLimits, nothingSpent, reachedLimit, spend, type Spent } from './limits.ts';
+import { Inbox } from './inbox.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
 import { runToolCalls } from './tool-calls.ts';
 
@@ -33,6 +34,7 @@ interface Run {
   readonly limits: Limits;
   readonly spent: Spent;
   readonly deadline: Deadline;
+  readonly inbox: Inbox;
   status: RunStatus;
 }
 
@@ -43,10 +45,12 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     limits: { ...start.limits },
     spent: nothingSpent(),
     deadline: new Deadline(),
+    inbox: new Inbox(),
     status: { agent: start.agent, turn: 0, doing: 'starting' },
   };
   // The input is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
+  run.inbox.open(() => run.status.turn + 1);
   setHandler(statusQuery, () => ({ ...run.status, ...totals(run.spent) }));
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
@@ -60,6 +64,7 @@ async function takeTurns(run: Run): Promise<RunResult> {
     const limit = reachedLimit(run.limits, run.spent);
     if (limit) throw limit;
     const id = turnId(run.spent.turns + 1);
+    since.push(...run.inbox.take());
     const turn = await callModel(run, id, since);
     spend(run.spent, turn.usage, turn.cost);
     note(run, turn.decision);
@@ -67,9 +72,14 @@ async function takeTurns(run: Run): Promise<RunResult> {
     since = [{ reply: id, digest: turn.digest }];
     switch (decision.kind) {
       case 'output':
+        // What was said while the model gave its last answer is answered too.
+        if (run.inbox.waiting) break;
         return { output: outputOf(turn, decision), ...totals(run.spent), agents: [run.agent] };
       case 'end':
-        throw failure(knownType(decision.type), decision.message, { details: [totals(run.spent)], final: true });
+        throw failure(knownType(decision.type), decision.message, {
+          details: [totals(run.spent)],
+          final: true,
+        });
       case 'correct':
         run.spent.mistakes += 1;
         break;
@@ -125,9 +135,13 @@ function turnFailure(run: Run, turn: number, thrown: unknown): unknown {
 function refuseTooMany(run: Run, calls: number): void {
   const most = run.limits.toolCallsPerTurn ?? defaultLimits.toolCallsPerTurn;
   if (calls <= most) return;
-  throw failure('ToolCallLimitReached', `the model asked for ${calls} tool calls in one turn; at most ${most} are allowed`, {
-    details: [totals(run.spent)],
-  });
+  throw failure(
+    'ToolCallLimitReached',
+    `the model asked for ${calls} tool calls in one turn; at most ${most} are allowed`,
+    {
+      details: [totals(run.spent)],
+    },
+  );
 }
 
 function outputOf(turn: ModelTurn, decision: Extract<Decision, { kind: 'output' }>): Json {

@@ -22,7 +22,10 @@ export class Deadline {
       return await this.work.run(work);
     } catch (thrown) {
       if (!this.passed || !isCancellation(thrown)) throw thrown;
-      throw failure('DeadlineReached', "the run's deadline passed; start it with a longer limits.deadline if it should go on");
+      throw failure(
+        'DeadlineReached',
+        "the run's deadline passed; start it with a longer limits.deadline if it should go on",
+      );
     } finally {
       this.timer.cancel();
     }

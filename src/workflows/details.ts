@@ -11,7 +11,9 @@ export function showDetails(status: RunStatus, { usage, cost, turns }: RunTotals
     ['Tokens', tokens],
     ['Cost', cost === null ? 'unknown' : `$${cost.toFixed(4)}`],
   ];
-  setCurrentDetails(['| | |', '|---|---|', ...rows.map(([name, value]) => `| **${name}** | ${value} |`)].join('\n'));
+  setCurrentDetails(
+    ['| | |', '|---|---|', ...rows.map(([name, value]) => `| **${name}** | ${value} |`)].join('\n'),
+  );
 }
 
 /** What a reply decided, in a few words. */

@@ -25,19 +25,30 @@ export function nothingSpent(): Spent {
 /** The failure for a limit that leaves no room for another turn; `undefined` where there is room. */
 export function reachedLimit(limits: Limits, spent: Spent): ApplicationFailure | undefined {
   const reached = (type: FailureType, what: string, option: string) =>
-    failure(type, `${what}; start the run with a higher limits.${option} if it should go on`, { details: [spent] });
+    failure(type, `${what}; start the run with a higher limits.${option} if it should go on`, {
+      details: [spent],
+    });
   const turns = limits.turns ?? defaultLimits.turns;
-  if (spent.turns >= turns) return reached('TurnLimitReached', `the run has used its ${turns} turns`, 'turns');
+  if (spent.turns >= turns)
+    return reached('TurnLimitReached', `the run has used its ${turns} turns`, 'turns');
   const mistakes = limits.mistakes ?? defaultLimits.mistakes;
   if (spent.mistakes >= mistakes) {
     return reached('MistakeLimitReached', `the model made ${mistakes} faulty turns in a row`, 'mistakes');
   }
   const tokens = spent.usage.input + spent.usage.output;
   if (limits.tokens !== undefined && tokens >= limits.tokens) {
-    return reached('TokenLimitReached', `the run has used ${tokens} of its ${limits.tokens} tokens`, 'tokens');
+    return reached(
+      'TokenLimitReached',
+      `the run has used ${tokens} of its ${limits.tokens} tokens`,
+      'tokens',
+    );
   }
   if (limits.cost !== undefined && spent.cost >= limits.cost) {
-    return reached('CostLimitReached', `the run has cost $${spent.cost.toFixed(4)} of its $${limits.cost}`, 'cost');
+    return reached(
+      'CostLimitReached',
+      `the run has cost $${spent.cost.toFixed(4)} of its $${limits.cost}`,
+      'cost',
+    );
   }
   return undefined;
 }

@@ -6,7 +6,10 @@ import { names, type AgentStart, type Json, type RunResult } from '../protocol.t
 import { summary } from '../summary.ts';
 
 /** How one call of an agent runs. */
-export interface AgentCallOptions extends Pick<ChildWorkflowOptions, 'taskQueue' | 'parentClosePolicy' | 'priority' | 'memo'> {
+export interface AgentCallOptions extends Pick<
+  ChildWorkflowOptions,
+  'taskQueue' | 'parentClosePolicy' | 'priority' | 'memo'
+> {
   /** The child's workflow id. Default: this workflow's id, the agent's name and a number, as in `report-7/researcher-1`. */
   workflowId?: string;
   /** Go before the agent's own. */
@@ -21,9 +24,11 @@ export interface AgentProxy<Input, Output> {
 
 /** The agents that a module exports, by the names that they were defined with. */
 export type AgentProxies<Agents> = {
-  readonly [Key in keyof Agents as Agents[Key] extends { readonly kind: 'agent'; name: infer Name extends string }
-    ? Name
-    : never]: AgentProxy<AgentInput<Agents[Key]>, AgentOutput<Agents[Key]>>;
+  readonly [
+    Key in keyof Agents as Agents[Key] extends { readonly kind: 'agent'; name: infer Name extends string }
+      ? Name
+      : never
+  ]: AgentProxy<AgentInput<Agents[Key]>, AgentOutput<Agents[Key]>>;
 };
 
 /** How often each agent was called by this workflow: module state is a workflow's own in Temporal's sandbox. */
@@ -41,8 +46,12 @@ export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxi
     get(_target, name) {
       // A promise's `then` must not be taken for an agent, or `await` on the proxy would start one and hang.
       if (typeof name !== 'string' || name === 'then') return undefined;
-      const run = async (input: Json, options?: AgentCallOptions) => await runChild(name, input, { ...defaults, ...options });
-      return Object.assign(async (input: Json, options?: AgentCallOptions) => (await run(input, options)).output, { run });
+      const run = async (input: Json, options?: AgentCallOptions) =>
+        await runChild(name, input, { ...defaults, ...options });
+      return Object.assign(
+        async (input: Json, options?: AgentCallOptions) => (await run(input, options)).output,
+        { run },
+      );
     },
   });
 }

@@ -1,4 +1,10 @@
-import { ActivityFailure, ApplicationFailure, isCancellation, proxyActivities, TimeoutFailure } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  TimeoutFailure,
+} from '@temporalio/workflow';
 import { failure, failureTypes } from '../failures.ts';
 import {
   callId,
@@ -31,7 +37,12 @@ export interface CallOutcomes {
 }
 
 /** Runs the calls of one reply in parallel and answers them in the model's order. */
-export async function runToolCalls(agent: string, replyId: string, turn: ModelTurn, plans: CallPlan[]): Promise<CallOutcomes> {
+export async function runToolCalls(
+  agent: string,
+  replyId: string,
+  turn: ModelTurn,
+  plans: CallPlan[],
+): Promise<CallOutcomes> {
   const runnable = plans.filter((plan) => !('refused' in plan)).length;
   const budget = new TurnBudget(runnable);
   const since: Since[] = [];
@@ -101,7 +112,9 @@ async function runToolCall(
   input: ExecuteToolInput,
 ): Promise<{ ref: Since; result?: ToolResult }> {
   const options = toolCallOptions(id, summary(plan.tool, input.input), plan);
-  const { executeTool } = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(options);
+  const { executeTool } = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
+    options,
+  );
   try {
     const result = await executeTool(input);
     return { ref: { result: id, digest: result.digest }, result };
@@ -118,10 +131,16 @@ function explain(thrown: ActivityFailure, plan: RunPlan): string {
     const disposition = cause.type && (failureTypes as Record<string, string>)[cause.type];
     if (disposition === 'end' || cause.type === 'UnknownAgent') throw cause;
   }
-  const said = cause instanceof TimeoutFailure ? `its worker did not answer (${cause.timeoutType})` : (cause?.message ?? thrown.message);
+  const said =
+    cause instanceof TimeoutFailure
+      ? `its worker did not answer (${cause.timeoutType})`
+      : (cause?.message ?? thrown.message);
   const why = `The tool "${plan.tool}" failed: ${said}`.slice(0, 1_000);
   if (plan.effect !== 'once') return why;
   const warning = 'It may or may not have taken effect';
   if (plan.whenUncertain === 'tell') return `${why}. ${warning}; do not repeat it blindly.`;
-  throw failure('EffectUncertain', `${why}. ${warning}, and it must not happen twice: look before you start the run again`);
+  throw failure(
+    'EffectUncertain',
+    `${why}. ${warning}, and it must not happen twice: look before you start the run again`,
+  );
 }

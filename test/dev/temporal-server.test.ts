@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { startDevServer } from '../../src/dev/temporal/dev-server.ts';
 import { ensureTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
 import type { EnsureTemporalOptions, RunningTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
 import { cacheFolder, findCli } from '../../src/dev/temporal/find-cli.ts';
-import { acceptsConnections, findFreePorts } from '../../src/dev/temporal/ports.ts';
+import { acceptsConnections } from '../../src/dev/temporal/ports.ts';
 import { isGroupRunning } from '../support/processes.ts';
 
 let folder: string;
@@ -26,6 +27,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function newDataDir(): string {
   return join(folder, `data-${counter++}`);
+}
+
+/** Below those that systems hand out for outgoing connections. */
+function unusualPort(): number {
+  return randomInt(20_000, 30_000);
 }
 
 function environment(port = 0): NodeJS.ProcessEnv {
@@ -121,7 +127,7 @@ test('a server that cannot start is an error with the end of its log', async () 
 });
 
 test('a port that is taken is left to whoever has it', async () => {
-  const [port = 0] = await findFreePorts([undefined]);
+  const port = unusualPort();
   const options = { cli, env: environment(), namespace: 'default', ui: true };
   const servers = await Promise.all([
     startDevServer({ ...options, port }),
@@ -166,7 +172,7 @@ describe.skipIf(process.platform === 'win32')('a data folder used by several', (
   });
 
   test('a start in another folder that finds the server by its port keeps it alive too', async () => {
-    const [port = 0] = await findFreePorts([undefined]);
+    const port = unusualPort();
     const dataDir = newDataDir();
     const env = environment(port);
     const first = await start(dataDir, { env });

@@ -44,7 +44,12 @@ test("E7: a tool that blocks the event loop fails by name, and other runs' calls
   const busy = defineAgent({ name: 'busy', instructions: 'Block.', tools: [block] });
   await using harness = await startHarness({
     agents: [patient, busy],
-    watchdog: { connection: { address: inject('temporalAddress') }, namespace: 'default', identity: 'test', blockedMs: 4_000 },
+    watchdog: {
+      connection: { address: inject('temporalAddress') },
+      namespace: 'default',
+      identity: 'test',
+      blockedMs: 4_000,
+    },
     respond: scriptedModel(({ tools }) => [
       { toolCalls: [{ name: tools?.[0]?.function.name ?? '', arguments: {} }] },
       (request) => ({ text: String(request.messages.at(-1)?.content) }),

@@ -10,7 +10,14 @@ const lookUp = defineTool({
   description: 'Looks something up.',
   input: z.object({ key: z.string(), note: z.string().optional() }),
   effect: 'read',
-  execute: ({ key, note }) => ({ key, found: awkward, 2: 'two', 1: 'one', note: note?.length ?? null, nothing: undefined }),
+  execute: ({ key, note }) => ({
+    key,
+    found: awkward,
+    2: 'two',
+    1: 'one',
+    note: note?.length ?? null,
+    nothing: undefined,
+  }),
 });
 const fail = defineTool({
   name: 'fail',
@@ -58,7 +65,12 @@ const turns: ModelServerReply[] = [
       { name: 'fail', arguments: { how: 'cut' } },
     ],
   },
-  { toolCalls: [{ id: 'same', name: 'look-up', arguments: { key: 'c' } }, { id: 'same', name: 'look-up', arguments: { key: 'd' } }] },
+  {
+    toolCalls: [
+      { id: 'same', name: 'look-up', arguments: { key: 'c' } },
+      { id: 'same', name: 'look-up', arguments: { key: 'd' } },
+    ],
+  },
   { text: 'The answer is 42.' },
   { text: '{"answer": 42}' },
   { text: '```json\n{"answer": "42"}\n```' },
@@ -67,6 +79,8 @@ const turns: ModelServerReply[] = [
 /** The model of {@link eventful}. What it says next it reads from the conversation alone. */
 export function eventfulModel({ messages }: Pick<ModelServerRequest, 'messages'>): ModelServerReply {
   const said = messages.filter(({ role }) => role === 'assistant').length;
-  const empty = messages.filter(({ role, content }) => role === 'user' && /reply was empty/.test(String(content))).length;
+  const empty = messages.filter(
+    ({ role, content }) => role === 'user' && /reply was empty/.test(String(content)),
+  ).length;
   return turns[said + empty] ?? { status: 400 };
 }

@@ -2,10 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { DataConverter } from '@temporalio/common';
 import { Client } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, Worker, type WorkerOptions, type WorkflowBundle } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Worker,
+  type WorkerOptions,
+  type WorkflowBundle,
+} from '@temporalio/worker';
 import { CadenzaPlugin, openaiProvider, type CadenzaOptions } from 'cadenza/worker';
 import { CadenzaClient } from 'cadenza/client';
-import { createModelServer, type ModelServer, type ModelServerOptions } from '../../src/testing/model-server.ts';
+import {
+  createModelServer,
+  type ModelServer,
+  type ModelServerOptions,
+} from '../../src/testing/model-server.ts';
 import { connectToTemporal } from './temporal.ts';
 
 /** What a test says of its worker and its model. */
@@ -41,14 +52,20 @@ const bundles = new Map<string, Promise<WorkflowBundle>>();
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const { respond, latencyMs, dataConverter, workflows, worker: workerOptions, ...cadenza } = options;
   const temporal = await connectToTemporal();
-  const server = options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
+  const server =
+    options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;
   const plugin = new CadenzaPlugin({
     ...cadenza,
     provider: openaiProvider({ apiKey: 'test-key', baseURL: server.baseURL, model: 'test-model' }),
   });
+  // A connection carries one worker for each queue: a second worker comes with its own, as another process would.
+  const own =
+    options.taskQueue === undefined
+      ? undefined
+      : await NativeConnection.connect({ address: temporal.address });
   const worker = await Worker.create({
-    connection: temporal.nativeConnection,
+    connection: own ?? temporal.nativeConnection,
     namespace: temporal.namespace,
     taskQueue,
     workflowBundle: await bundle(plugin, workflows, dataConverter),
@@ -67,6 +84,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const stop = async () => {
     if (worker.getState() === 'RUNNING') worker.shutdown();
     await running;
+    await own?.close();
     if (!options.server) await server.close();
   };
   return {
@@ -80,8 +98,14 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   };
 }
 
-async function bundle(plugin: CadenzaPlugin, workflows?: URL, converter: DataConverter = {}): Promise<WorkflowBundle> {
-  const workflowsPath = fileURLToPath(workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url));
+async function bundle(
+  plugin: CadenzaPlugin,
+  workflows?: URL,
+  converter: DataConverter = {},
+): Promise<WorkflowBundle> {
+  const workflowsPath = fileURLToPath(
+    workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url),
+  );
   const { payloadConverterPath, failureConverterPath } = converter;
   const paths = {
     workflowsPath,

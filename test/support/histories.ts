@@ -5,10 +5,15 @@ import { RecordReader } from '../../src/transcript/records.ts';
 import { Transcript } from '../../src/transcript/transcript.ts';
 
 /** A run's events as the server sends them; without a run id those of the latest run. */
-export async function eventsOf(client: CadenzaClient, workflowId: string, runId?: string): Promise<HistoryEvent[]> {
+export async function eventsOf(
+  client: CadenzaClient,
+  workflowId: string,
+  runId?: string,
+): Promise<HistoryEvent[]> {
   const run = runId ?? (await client.get(workflowId).status()).runId;
   const events: HistoryEvent[] = [];
-  for await (const page of readForward(client.temporal.workflow, { workflowId, runId: run })) events.push(...page);
+  for await (const page of readForward(client.temporal.workflow, { workflowId, runId: run }))
+    events.push(...page);
   return events;
 }
 

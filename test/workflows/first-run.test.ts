@@ -16,8 +16,18 @@ test('a run calls tools, gives their results back to the model in its order, and
   await using harness = await startHarness({
     agents: [calculator],
     respond: scriptedModel([
-      { toolCalls: [{ name: 'add', arguments: { a: 1, b: 2 } }, { name: 'add', arguments: { a: 3, b: 4 } }] },
-      (request) => ({ text: request.messages.filter((m) => m.role === 'tool').map((m) => m.content).join(' and ') }),
+      {
+        toolCalls: [
+          { name: 'add', arguments: { a: 1, b: 2 } },
+          { name: 'add', arguments: { a: 3, b: 4 } },
+        ],
+      },
+      (request) => ({
+        text: request.messages
+          .filter((m) => m.role === 'tool')
+          .map((m) => m.content)
+          .join(' and '),
+      }),
     ]),
   });
   const result = await harness.client.run(calculator, 'Add some numbers.');

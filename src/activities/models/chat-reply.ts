@@ -37,7 +37,8 @@ export function parseChatReply(value: unknown): ModelReply | undefined {
   if (!parsed.success || !choice) return undefined;
   const { message, finish_reason: reason } = choice;
   const { content } = message;
-  const text = typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join('');
+  const text =
+    typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join('');
   const items: Item[] = text === '' ? [] : [{ type: 'message', role: 'assistant', text }];
   const ids = new Set<string>();
   for (const [index, call] of (message.tool_calls ?? []).entries()) {
@@ -64,8 +65,8 @@ function uniqueId(id: string, taken: Set<string>): string {
   return unique;
 }
 
-/** Stands between a call id that was used before in the same reply and a counter. */
-export const duplicateMark = '_duplicate_';
+/** Stands between a call id that was used before in the same reply and a counter. OpenAI takes ids of at most 40 characters. */
+export const duplicateMark = '_dup_';
 
 function argumentsText(value: unknown): string {
   if (typeof value === 'string') return value;

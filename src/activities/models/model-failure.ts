@@ -25,10 +25,16 @@ export function modelFailure(thrown: unknown, attempt: number, secret: string): 
   const message = `the model provider answered ${status}: ${said}`;
   if (headers?.get('x-should-retry') === 'true') return failure('ModelUnavailable', message, { nextRetryMs });
   if (status === 401 || status === 403) {
-    return failure('ModelAuthentication', `${message}. Check the provider's API key and base URL on the worker`);
+    return failure(
+      'ModelAuthentication',
+      `${message}. Check the provider's API key and base URL on the worker`,
+    );
   }
   if (thrown.code === 'insufficient_quota') {
-    return failure('ModelQuotaExhausted', `${message}. Raise the account's limit at the provider, then start the run again`);
+    return failure(
+      'ModelQuotaExhausted',
+      `${message}. Raise the account's limit at the provider, then start the run again`,
+    );
   }
   const retryable = [408, 409, 425, 429].includes(status) || status >= 500;
   if (retryable && headers?.get('x-should-retry') !== 'false') {
@@ -39,7 +45,7 @@ export function modelFailure(thrown: unknown, attempt: number, secret: string): 
 
 function retryAfter(headers: Headers | undefined): number | undefined {
   const milliseconds = Number(headers?.get('retry-after-ms') ?? Number.NaN);
-  if (Number.isFinite(milliseconds) && milliseconds >= 0) return milliseconds;
+  if (Number.isFinite(milliseconds) && milliseconds > 0) return milliseconds;
   const text = headers?.get('retry-after');
   if (!text) return undefined;
   const seconds = Number(text);

@@ -22,7 +22,9 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
   const { env } = process;
   const apiKey = options.apiKey ?? env.OPENAI_API_KEY;
   if (!apiKey) {
-    throw new TypeError('No API key for the model provider: set OPENAI_API_KEY, or pass apiKey to openaiProvider().');
+    throw new TypeError(
+      'No API key for the model provider: set OPENAI_API_KEY, or pass apiKey to openaiProvider().',
+    );
   }
   const baseURL = options.baseURL ?? env.OPENAI_BASE_URL;
   const client = new OpenAI({
@@ -49,9 +51,13 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
       }
       const reply = parseChatReply(completion);
       if (!reply) {
-        throw failure('ModelUnavailable', 'the model provider answered with something that is not a chat completion', {
-          final: attempt >= 5,
-        });
+        throw failure(
+          'ModelUnavailable',
+          'the model provider answered with something that is not a chat completion',
+          {
+            final: attempt >= 5,
+          },
+        );
       }
       return reply;
     },

@@ -31,6 +31,8 @@ export function costOf(model: string, usage: Usage, prices: PriceTable): number 
   if (!price) return undefined;
   const cached = usage.cached ?? 0;
   const dollars =
-    (usage.input - cached) * price.input + cached * (price.cached ?? price.input) + usage.output * price.output;
+    (usage.input - cached) * price.input +
+    cached * (price.cached ?? price.input) +
+    usage.output * price.output;
   return dollars / 1_000_000;
 }

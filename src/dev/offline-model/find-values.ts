@@ -22,6 +22,8 @@ const FORMATS: Record<string, RegExp> = {
 const CODE =
   /(?<![\p{L}\p{N}.,$€£-])#?(?=[\p{L}\p{N}_-]*\p{N})[\p{L}\p{N}]+(?:[-_][\p{L}\p{N}]+)*(?![\p{L}\p{N}%]|[.,]\d|-\p{N})/gu;
 const EXAMPLE = /[`'"“(]?(?=[\w-]*\d)(?=[\w-]*[A-Za-z#-])[#\w][\w-]+/g;
+/** Characters of a message that are looked through for values: people name what they ask about early. */
+const LOOKED_THROUGH = 20_000;
 const NOUN_DISTANCE = 4;
 const MOST = 3;
 
@@ -32,7 +34,8 @@ export function findValues(
   rivals: Parameter[] = [],
 ): (string | number)[] {
   const given = valuesNamed(parameter.name, situation.input);
-  const found = given.length > 0 ? given : valuesOfShape(parameter, situation.message, rivals);
+  const found =
+    given.length > 0 ? given : valuesOfShape(parameter, situation.message.slice(0, LOOKED_THROUGH), rivals);
   const said = [
     ...new Set(found.map((value) => fit(value, parameter.schema)).filter((value) => value !== undefined)),
   ];
@@ -74,7 +77,7 @@ function isScalar(value: unknown): value is string | number | boolean {
 /** The texts of a standard format that a text holds; none for a format that is not known here. */
 export function valuesOfFormat(format: string, text: string): string[] {
   const pattern = FORMATS[format];
-  return pattern ? all(pattern, text) : [];
+  return pattern ? all(pattern, text.slice(0, LOOKED_THROUGH)) : [];
 }
 
 function valuesOfShape(parameter: Parameter, text: string, rivals: Parameter[]): string[] {

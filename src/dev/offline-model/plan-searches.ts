@@ -79,7 +79,9 @@ function reformulations(wanted: Term[]): string[] {
 /** Where the one search so far found everything, but in few places, other forms of the words may lead to more. */
 function broaden(tools: Search[], situation: Situation): PlannedCall[] {
   const { statements, terms, question } = situation;
-  const forms = terms.flatMap((term) => variants(term).slice(0, 1));
+  const forms = terms
+    .filter((term) => !isLookedUp(term, situation))
+    .flatMap((term) => variants(term).slice(0, 1));
   const places = rankStatements(statements, terms, question).length;
   return forms.length === 0 || places > FEW_PLACES ? [] : ask(tools, forms.join(' '));
 }

@@ -4,6 +4,9 @@ import { isSearch } from './known.ts';
 import { findLacks } from './plan-lookups.ts';
 import type { PastCall, Situation } from './read-request.ts';
 
+const MOST_TERMS = 20;
+const LONGEST_ECHO = 200;
+
 /** What calls did not work, and why; searches without a result are told of by {@link sayNothing}. */
 export function sayFailures({ calls }: Situation): string[] {
   const worked = calls.filter(({ failed }) => !failed).map((call) => describeCall(call).toLowerCase());
@@ -16,9 +19,15 @@ export function sayFailures({ calls }: Situation): string[] {
 /** That there is nothing, what was looked for and how, and what would have to be known to look further. */
 export function sayNothing(situation: Situation): string[] {
   const searches = situation.calls.filter((call) => !call.earlier && isSearch(call)).map(describeCall);
-  const terms = situation.terms.map(({ word }) => word).join(', ');
+  const terms = situation.terms
+    .slice(0, MOST_TERMS)
+    .map(({ word }) => word.slice(0, LONGEST_ECHO))
+    .join(', ');
   const tried = searches.length > 0 ? ` Tried: ${[...new Set(searches)].join('; ')}.` : '';
-  return [`Nothing relevant found for: ${terms || situation.question}.${tried}`, ...sayLacks(situation)];
+  return [
+    `Nothing relevant found for: ${terms || situation.question.slice(0, LONGEST_ECHO)}.${tried}`,
+    ...sayLacks(situation),
+  ];
 }
 
 /** What nobody has said and a lookup needs, in the words of the tool's own definition. */

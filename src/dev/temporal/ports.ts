@@ -42,7 +42,8 @@ export function acceptsConnections(host: string, port: number, timeoutMs = 1_000
 }
 
 async function listen(port: number): Promise<Server> {
-  const server = createServer();
+  // Others look whether the port is free in the same way: a connection would keep it from closing.
+  const server = createServer((socket) => void socket.destroy());
   server.listen(port, LOOPBACK);
   await once(server, 'listening');
   return server;

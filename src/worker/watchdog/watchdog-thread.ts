@@ -12,7 +12,11 @@ const youngMs = 700;
 
 type Activity = Extract<WatchdogMessage, { kind: 'start' }>;
 
-const { options, memory, port } = workerData as { options: WatchdogOptions; memory: WatchdogMemory; port: MessagePort };
+const { options, memory, port } = workerData as {
+  options: WatchdogOptions;
+  memory: WatchdogMemory;
+  port: MessagePort;
+};
 const { blockedMs = 10_000, giveUpMs = 60_000 } = options;
 const activities = new Map<number, Activity>();
 const failed = new Set<number>();
@@ -41,7 +45,10 @@ function look(): void {
     void failByName(culprit, silent);
   }
   if (silent >= giveUpMs) {
-    if (!gaveUp) say(`the event loop has been blocked for ${silent} ms; its activities are given up. Restart this worker`);
+    if (!gaveUp)
+      say(
+        `the event loop has been blocked for ${silent} ms; its activities are given up. Restart this worker`,
+      );
     gaveUp = true;
   } else if (Date.now() - beatAt >= heartbeatEveryMs) {
     beatAt = Date.now();
@@ -53,13 +60,19 @@ function look(): void {
 function findCulprit(alive: number): Activity | undefined {
   const marked = activities.get(memory.current[0] ?? 0);
   if (marked) return marked.tool === undefined ? undefined : marked;
-  const young = [...activities.values()].filter(({ tool, at }) => tool !== undefined && at >= alive - youngMs);
+  const young = [...activities.values()].filter(
+    ({ tool, at }) => tool !== undefined && at >= alive - youngMs,
+  );
   return young.at(-1);
 }
 
 async function heartbeat({ token }: Activity): Promise<void> {
   await attempt(async (service) => {
-    await service.recordActivityTaskHeartbeat({ namespace: options.namespace, identity: options.identity, taskToken: token });
+    await service.recordActivityTaskHeartbeat({
+      namespace: options.namespace,
+      identity: options.identity,
+      taskToken: token,
+    });
   });
 }
 
@@ -71,7 +84,11 @@ async function failByName({ token, tool }: Activity, silent: number): Promise<vo
       namespace: options.namespace,
       identity: options.identity,
       taskToken: token,
-      failure: { message, source: 'cadenza', applicationFailureInfo: { type: 'ToolBlockedWorker', nonRetryable: true } },
+      failure: {
+        message,
+        source: 'cadenza',
+        applicationFailureInfo: { type: 'ToolBlockedWorker', nonRetryable: true },
+      },
     });
   });
 }
@@ -79,7 +96,9 @@ async function failByName({ token, tool }: Activity, silent: number): Promise<vo
 async function attempt(call: (service: Connection['workflowService']) => Promise<void>): Promise<void> {
   try {
     // Loaded when it is needed: most workers never are blocked, and the client takes memory.
-    connection ??= import('@temporalio/client').then(async (client) => await client.Connection.connect(options.connection));
+    connection ??= import('@temporalio/client').then(
+      async (client) => await client.Connection.connect(options.connection),
+    );
     await call((await connection).workflowService);
   } catch (thrown) {
     // The activity may have ended meanwhile; what matters is tried again with the next look.

@@ -19,8 +19,7 @@ export interface WatchdogOptions {
 
 /** What the thread is told. Times in milliseconds since the epoch. */
 export type WatchdogMessage =
-  | { kind: 'start'; id: number; token: Uint8Array; tool?: string; at: number }
-  | { kind: 'end'; id: number };
+  { kind: 'start'; id: number; token: Uint8Array; tool?: string; at: number } | { kind: 'end'; id: number };
 
 /** What both threads see, beside the messages. */
 export interface WatchdogMemory {

@@ -1,0 +1,86 @@
+import type { RunEvent } from 'cadenza/client';
+import type { Json } from 'cadenza';
+
+const longestArguments = 80;
+const longestRemark = 160;
+const mostRemarks = 4;
+
+/** What happened, in lines for a terminal; none for what the next event says better. */
+export function describeEvent(event: RunEvent): string[] {
+  switch (event.type) {
+    case 'replied':
+      return describeReply(event);
+    case 'tool-finished':
+      return [`${event.tool} → ${event.error ? `error: ${oneLine(textOf(event.output), longestRemark)}` : sizeOf(event.output)}`];
+    case 'tool-failed':
+      return [`${event.tool} → failed: ${oneLine(event.message, longestRemark)}`];
+    case 'cancel-requested':
+      return ['asked to cancel'];
+    case 'ended':
+      return [`${event.how}${event.failure ? `: ${event.failure.type}: ${oneLine(event.failure.message, 400)}` : ''}`];
+    case 'started':
+    case 'turn-started':
+    case 'tool-started':
+    case 'completed':
+      return [];
+  }
+}
+
+/** A tool call with the first words of its arguments. */
+export function describeCall(tool: string, input: Json | undefined): string {
+  if (input === undefined || input === null || typeof input !== 'object') return tool;
+  const values = Object.values(input).filter((value) => value !== null);
+  const words = values.map((value) => (typeof value === 'string' && values.length === 1 ? `"${value}"` : textOf(value)));
+  return oneLine(`${tool} ${words.join(' ')}`, longestArguments);
+}
+
+function describeReply({ decision, reply, problem, attempts }: Extract<RunEvent, { type: 'replied' }>): string[] {
+  const again = attempts > 1 ? ` (attempt ${attempts})` : '';
+  if (decision === 'correct') return [`asked to mend its reply${again}: ${oneLine(problem ?? '', longestRemark)}`];
+  if (decision !== 'output') return attempts > 1 ? [`answered${again}`] : [];
+  const text = reply.map((item) => (item.type === 'message' ? item.text : '')).join('');
+  const { head, remarks } = describeOutput(parse(text));
+  return [`done${again}: ${head}`, ...remarks.slice(0, mostRemarks).map((remark) => `  - ${oneLine(remark, longestRemark)}`)];
+}
+
+/** An output by its properties, lists of remarks with their texts. */
+function describeOutput(output: Json): { head: string; remarks: string[] } {
+  if (output === null || typeof output !== 'object' || Array.isArray(output)) return { head: sizeOf(output), remarks: [] };
+  const head = Object.entries(output).map(([name, value]) => `${name} ${typeof value === 'boolean' ? yesNo(value) : sizeOf(value)}`);
+  const remarks = Object.values(output).flatMap((value) =>
+    Array.isArray(value) ? value.filter((element) => typeof element === 'string') : [],
+  );
+  return { head: head.join(', '), remarks };
+}
+
+/** How much it is, as people count it. */
+function sizeOf(value: Json): string {
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : `${value.length}`;
+  if (value !== null && typeof value === 'object') {
+    const text = Object.values(value).find((member) => typeof member === 'string' && member.includes('\n'));
+    return typeof text === 'string' ? `${text.split('\n').length} lines` : `${Object.keys(value).length} fields`;
+  }
+  const text = textOf(value);
+  return text.length > longestArguments ? `${text.length.toLocaleString('en')} characters` : JSON.stringify(value);
+}
+
+function yesNo(value: boolean): string {
+  return value ? 'yes' : 'no';
+}
+
+function parse(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
+}
+
+function textOf(value: Json): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function oneLine(text: string, most: number): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= most ? line : `${line.slice(0, most - 1)}…`;
+}
