@@ -5,29 +5,43 @@ const longestArguments = 80;
 const longestRemark = 160;
 const mostRemarks = 4;
 
-/** What happened, in lines for a terminal; none for what the next event says better. */
-export function describeEvent(event: RunEvent): string[] {
-  switch (event.type) {
-    case 'replied':
-      return describeReply(event);
-    case 'tool-finished':
-      return [`${event.tool} → ${event.error ? `error: ${oneLine(textOf(event.output), longestRemark)}` : sizeOf(event.output)}`];
-    case 'tool-failed':
-      return [`${event.tool} → failed: ${oneLine(event.message, longestRemark)}`];
-    case 'cancel-requested':
-      return ['asked to cancel'];
-    case 'ended':
-      return [`${event.how}${event.failure ? `: ${event.failure.type}: ${oneLine(event.failure.message, 400)}` : ''}`];
-    case 'started':
-    case 'turn-started':
-    case 'tool-started':
-    case 'completed':
-      return [];
-  }
+/** Tells what happens in one run: a function that turns each of its events into lines for a terminal. */
+export function createNarrator(): (event: RunEvent) => string[] {
+  const calls = new Map<string, string>();
+  let shownTurn = 0;
+  const inTurn = (turn: number, lines: string[]): string[] =>
+    lines.map((line) => {
+      const label = turn === shownTurn ? '' : `turn ${turn}`;
+      shownTurn = turn;
+      return `${label.padEnd(8)} ${line}`;
+    });
+  return (event) => {
+    switch (event.type) {
+      case 'replied':
+        return inTurn(event.turn, describeReply(event));
+      case 'tool-started':
+        calls.set(event.call, describeCall(event.tool, event.input));
+        return [];
+      case 'tool-finished': {
+        const outcome = event.error ? `error: ${oneLine(textOf(event.output), longestRemark)}` : resultSize(event.output);
+        return inTurn(event.turn, [`${calls.get(event.call) ?? event.tool} → ${outcome}`]);
+      }
+      case 'tool-failed':
+        return inTurn(event.turn, [`${calls.get(event.call) ?? event.tool} → failed: ${oneLine(event.message, longestRemark)}`]);
+      case 'cancel-requested':
+        return ['asked to cancel'];
+      case 'ended':
+        return [`${event.how}${event.failure ? `: ${event.failure.type}: ${oneLine(event.failure.message, 400)}` : ''}`];
+      case 'started':
+      case 'turn-started':
+      case 'completed':
+        return [];
+    }
+  };
 }
 
 /** A tool call with the first words of its arguments. */
-export function describeCall(tool: string, input: Json | undefined): string {
+function describeCall(tool: string, input: Json | undefined): string {
   if (input === undefined || input === null || typeof input !== 'object') return tool;
   const values = Object.values(input).filter((value) => value !== null);
   const words = values.map((value) => (typeof value === 'string' && values.length === 1 ? `"${value}"` : textOf(value)));
@@ -53,12 +67,18 @@ function describeOutput(output: Json): { head: string; remarks: string[] } {
   return { head: head.join(', '), remarks };
 }
 
+/** How much a tool has returned. */
+function resultSize(value: Json): string {
+  if (!Array.isArray(value)) return sizeOf(value);
+  return value.length === 1 ? '1 result' : `${value.length} results`;
+}
+
 /** How much it is, as people count it. */
 function sizeOf(value: Json): string {
   if (Array.isArray(value)) return value.length === 0 ? 'none' : `${value.length}`;
   if (value !== null && typeof value === 'object') {
     const text = Object.values(value).find((member) => typeof member === 'string' && member.includes('\n'));
-    return typeof text === 'string' ? `${text.split('\n').length} lines` : `${Object.keys(value).length} fields`;
+    return typeof text === 'string' ? `${text.split('\n').length} lines` : oneLine(textOf(value), longestArguments);
   }
   const text = textOf(value);
   return text.length > longestArguments ? `${text.length.toLocaleString('en')} characters` : JSON.stringify(value);

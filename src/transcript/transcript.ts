@@ -219,7 +219,12 @@ export class Transcript implements Contents {
     if (!turn) throw new MissingContent(`the reply of ${id} is not in the history that was read`);
     if (turn.digest !== digest)
       throw failure('TranscriptCorrupt', `the reply of ${id} is not the one the run went on with`);
-    return turn.parts ? { ...turn, reply: this.assemble(turn.parts) } : turn;
+    const { parts, ...rest } = turn;
+    if (!parts) return turn;
+    // Kept, because each result of the turn asks for it again.
+    const whole = { ...rest, reply: this.assemble(parts) };
+    this.replies.set(id, whole);
+    return whole;
   }
 
   result(id: string, digest: string): ToolResult {
@@ -266,7 +271,8 @@ export function closeOpenCalls(items: readonly Item[], why: string): Item[] {
       const index = open.findIndex((call) => call.id === item.id);
       if (index === -1) continue;
       open.splice(index, 1);
-    } else if (item.type === 'message' && open.length > 0 && item.role === 'user') {
+    } else if (item.type === 'message') {
+      // A reply begins with its text, so that any message comes after the results of the reply before.
       flush();
     } else if (item.type === 'call') {
       open.push(item);

@@ -1,33 +1,11 @@
 import { inject, test } from 'vitest';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startWorkerProcess } from '../support/processes/worker-process.ts';
-test('probe', async () => {
+const agents = fileURLToPath(new URL('../support/processes/crash-agents.ts', import.meta.url));
+test.each([{ TEMPORAL_NAMESPACE: 'nope'}, { CADENZA_WORKFLOWS: './nope.ts'}])('probe %o', async (env) => {
   const t = Date.now();
-  const w = startWorkerProcess({
-    TEMPORAL_ADDRESS: inject('temporalAddress'),
-    CADENZA_TASK_QUEUE: 'q1',
-    CADENZA_AGENTS: fileURLToPath(new URL('../support/processes/crash-agents.ts', import.meta.url)),
-  });
-  await w.ready();
-  console.log(Date.now() - t, w.output());
-  w.kill('SIGTERM');
-  console.log(await w.ended, Date.now() - t, w.output());
-  const a = startWorkerProcess({
-    TEMPORAL_ADDRESS: inject('temporalAddress'),
-    OPENAI_API_KEY: '',
-    CADENZA_AGENTS: fileURLToPath(new URL('../support/processes/crash-agents.ts', import.meta.url)),
-  });
-  console.log(await a.ended, a.output());
-  const b = startWorkerProcess({
-    TEMPORAL_ADDRESS: inject('temporalAddress'),
-    TEMPORAL_NAMESPACE: 'nope',
-    CADENZA_AGENTS: fileURLToPath(new URL('../support/processes/crash-agents.ts', import.meta.url)),
-  });
-  console.log(await b.ended, b.output());
-  const c = startWorkerProcess({
-    TEMPORAL_ADDRESS: inject('temporalAddress'),
-    CADENZA_WORKFLOWS: './nope.ts',
-    CADENZA_AGENTS: fileURLToPath(new URL('../support/processes/crash-agents.ts', import.meta.url)),
-  });
-  console.log(await c.ended, c.output());
+  await using w = startWorkerProcess({ TEMPORAL_ADDRESS: inject('temporalAddress'), CADENZA_AGENTS: agents, ...env as {} });
+  console.log(await Promise.race([w.ended, setTimeout(20000)]), Date.now() - t);
+  console.log( w.output());
 });

@@ -67,7 +67,10 @@ export function spawnLeashed(run: LeashedCommand): LeashedProcess {
   const options = { env: run.env, ...(run.cwd === undefined ? {} : { cwd: run.cwd }), windowsHide: true };
   if (process.platform === 'win32') {
     const child = spawn(run.command, run.args, { ...options, stdio: ['ignore', run.stdout, run.stderr] });
-    const kill = () => void child.kill();
+    const kill = () => {
+      child.ref();
+      child.kill();
+    };
     process.once('exit', kill);
     const exited = ended(child).finally(() => process.off('exit', kill));
     return { child, exited, gone: exited.then(() => {}), release: kill };
@@ -81,7 +84,12 @@ export function spawnLeashed(run: LeashedCommand): LeashedProcess {
     return { child, exited, gone: exited.then(() => {}), release: () => {} };
   }
   // To end our half is enough for the waiting shell's read to return; the other half closes with that shell.
-  const release = () => void end.end();
+  const release = () => {
+    // Whoever waits for the end now must not have this process end before.
+    child.ref();
+    end.ref();
+    end.end();
+  };
   const closed = new Promise<void>((resolve) => end.once('close', () => resolve()));
   end.on('error', () => {}).resume();
   end.unref();

@@ -1,0 +1,69 @@
+/**
+ * The work that both loops do: an agent reads a book page by page and says how much it has read. Every byte is a function of the
+ * task, so that two runs, and two loops, have the same content.
+ */
+
+/** What a run is asked to do: so many calls of `read_page`, each of which returns a page of so many bytes. */
+export interface ReadingTask {
+  readonly pages: number;
+  readonly bytes: number;
+}
+
+/** The arguments of the tool. */
+export interface PageRequest {
+  readonly page: number;
+  readonly bytes: number;
+}
+
+/** What both agents tell the model about themselves. */
+export const instructions =
+  'You read books. Call read_page for every page you are asked for, one page a turn and in order, then say how much you read.';
+
+/** What both agents tell the model about the tool. */
+export const pageTool = {
+  name: 'read_page',
+  description: 'Reads one page of a book whose pages have this many bytes.',
+};
+
+const words =
+  'the of a river stone window light under every morning table letter small road she he they walked opened found kept'.split(
+    ' ',
+  );
+
+/** The text of a page: words without anything that JSON escapes, exactly so many bytes. */
+export function readPage({ page, bytes }: PageRequest): string {
+  let text = '';
+  for (let state = page; text.length < bytes; ) {
+    // The constants of a common linear congruential generator; any would do.
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    text += `${words[Math.floor(state / 65_536) % words.length]} `;
+  }
+  return text.slice(0, bytes);
+}
+
+/** The task as both loops put it to the model. */
+export function taskText({ pages, bytes }: ReadingTask): string {
+  return `Read ${pages} pages of ${bytes} bytes.`;
+}
+
+/** The task in a text of {@link taskText}. */
+export function parseTask(text: string): ReadingTask {
+  const [, pages, bytes] = /^Read (\d+) pages of (\d+) bytes\.$/.exec(text) ?? [];
+  if (pages === undefined || bytes === undefined) throw new Error(`"${text}" is not a reading task`);
+  return { pages: Number(pages), bytes: Number(bytes) };
+}
+
+/** The model's last words, which only a model that was given every page can say. */
+export function finalAnswer(pages: readonly string[]): string {
+  const bytes = pages.reduce((sum, page) => sum + Buffer.byteLength(page), 0);
+  return `I read ${pages.length} pages with ${bytes} bytes.`;
+}
+
+/** Bytes of what tools returned and the model said: what a history of the run has to hold, however it holds it. */
+export function contentBytes(task: ReadingTask): number {
+  const pages = Array.from({ length: task.pages }, (_, index) => ({ page: index + 1, bytes: task.bytes }));
+  const said = pages.reduce((sum, request) => sum + Buffer.byteLength(JSON.stringify(request)), 0);
+  const texts = pages.map(readPage);
+  const read = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  return said + read + Buffer.byteLength(finalAnswer(texts));
+}

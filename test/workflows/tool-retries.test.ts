@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { defineAgent, defineTool, ToolError, type Effect } from 'cadenza';
+import { scriptedModel } from '../../src/testing/model-server.ts';
+import { startHarness } from '../support/harness.ts';
+
+/** Runs an agent whose tool fails as told, and returns how often it was tried and what the model heard. */
+async function runFailing(options: { effect: Effect; attempts?: number; failWith(attempt: number): unknown; tell?: boolean }) {
+  let attempts = 0;
+  const fragile = defineTool({
+    name: 'fragile',
+    description: 'Fails.',
+    input: z.object({}),
+    effect: options.effect,
+    ...(options.tell && { whenUncertain: 'tell' as const }),
+    retry: {
+      initialInterval: 10,
+      ...(options.attempts !== undefined && { maximumAttempts: options.attempts }),
+    },
+    execute() {
+      attempts += 1;
+      const thrown = options.failWith(attempts);
+      if (thrown !== undefined) throw thrown;
+      return 'worked';
+    },
+  });
+  const agent = defineAgent({ name: 'tester', instructions: 'Try.', tools: [fragile] });
+  await using harness = await startHarness({
+    agents: [agent],
+    respond: scriptedModel([
+      { toolCalls: [{ name: 'fragile', arguments: {} }] },
+      ({ messages }) => ({ text: String(messages.at(-1)?.content) }),
+    ]),
+  });
+  const run = await harness.client.start(agent, 'go');
+  const outcome = await run.result().then(
+    ({ output }) => output,
+    (error: Error) => error.cause as Error & { type?: string },
+  );
+  return { attempts, outcome };
+}
+
+test('a tool is tried as often as its author allows, and then the model is told', async () => {
+  const { attempts, outcome } = await runFailing({ effect: 'read', attempts: 4, failWith: () => new Error('no luck') });
+  expect({ attempts, outcome }).toEqual({ attempts: 4, outcome: 'The tool "fragile" failed: no luck' });
+});
+
+test('a tool that works at a later attempt is no error', async () => {
+  const failWith = (attempt: number) => (attempt < 3 ? new Error('not yet') : undefined);
+  expect(await runFailing({ effect: 'idempotent', failWith })).toEqual({ attempts: 3, outcome: 'worked' });
+});
+
+test('a ToolError is told to the model at once', async () => {
+  const failWith = () => new ToolError('no order A-17');
+  expect(await runFailing({ effect: 'read', failWith })).toEqual({ attempts: 1, outcome: 'no order A-17' });
+});
+
+test('a "once" tool that throws is not repeated, and ends the run by name', async () => {
+  const { attempts, outcome } = await runFailing({ effect: 'once', failWith: () => new Error('lost the answer') });
+  expect(attempts).toBe(1);
+  expect(outcome).toMatchObject({ type: 'EffectUncertain', message: expect.stringContaining('lost the answer') as string });
+});
+
+test('a "once" tool whose author says so tells the model that its effect is uncertain', async () => {
+  const { attempts, outcome } = await runFailing({ effect: 'once', tell: true, failWith: () => new Error('lost the answer') });
+  expect(attempts).toBe(1);
+  expect(outcome).toMatch(/may or may not have taken effect/);
+});
