@@ -2,7 +2,6 @@ export {
   defineAgent,
   type Agent,
   type AgentInput,
-  type AgentLimits,
   type AgentOptions,
   type AgentOutput,
   type InstructionsContext,
@@ -17,5 +16,6 @@ export {
   type ToolOptions,
   type ToolRetryPolicy,
 } from './agents/define-tool.ts';
+export type { RunLimits } from './agent-start.ts';
 export { failureTypes, type FailureType } from './failures.ts';
 export type { Effect, Json, Limits, RunResult, Usage } from './protocol.ts';

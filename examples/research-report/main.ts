@@ -1,45 +1,57 @@
 /** `npm start`: brings up whatever is missing (Temporal, a model, a worker), reports on a question, and ends what it started. */
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { open, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { styleText } from 'node:util';
-import { createClient, type CadenzaClient } from 'cadenza/client';
-import { Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
-import { ensureTemporal, type RunningTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
-import { chooseModel, type ChosenModel } from '../launcher/choose-model.ts';
 import { Cleanup } from '../launcher/cleanup.ts';
-import { createNarrator } from '../launcher/describe-event.ts';
 import { describeFailure } from '../launcher/describe-failure.ts';
-import { installQuietRuntime } from '../launcher/quiet-runtime.ts';
-import { Stopped, stopSignal, untilStopped } from '../launcher/stop-signals.ts';
+import { connectToTemporal } from '../launcher/local-temporal.ts';
+import { Stopped, stopSignal } from '../launcher/stop-signals.ts';
+import { print, printError } from '../launcher/terminal.ts';
 import { help, parseTask, UsageError, type Task } from './arguments.ts';
-import { startReport, type StartedReport } from './client.ts';
-import { reportMark } from './documents/document-folder.ts';
-import { configuredLibrary, folderVariable } from './tools.ts';
-import { watchReport } from './watch-report.ts';
-import { createReportWorker } from './worker.ts';
-import { describeCost, describeUsage, writeReport } from './write-report.ts';
-
-type ReportTask = Extract<Task, { kind: 'report' }>;
-
-const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** npm runs its scripts in the package's folder; paths on its command line are meant from where it was typed. */
-const typedIn = (process.env['npm_lifecycle_event'] === 'start' && process.env['INIT_CWD']) || process.cwd();
-const longestMessage = 128 * 1024 * 1024;
-
-function print(line = ''): void {
-  process.stdout.write(`${line}\n`);
-}
-
-function bold(text: string): string {
-  return styleText('bold', text);
-}
-
-function dim(text: string): string {
-  return styleText('dim', text);
-}
+import { taskQueue } from './client.ts';
+import { reportOnFolder } from './report-on-folder.ts';
 
 process.exit(await main());
+
+/** Returns the exit code: 0 done, 1 failed, 2 wrong arguments, otherwise that of the signal that stopped it. */
+async function main(): Promise<number> {
+  const cleanup = new Cleanup();
+  try {
+    await carryOut(parseTask(process.argv.slice(2)), stopSignal(), cleanup);
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof Stopped) {
+      printError(`${thrown.message}; ending what was started…`);
+      return thrown.exitCode;
+    }
+    if (thrown instanceof UsageError) {
+      printError(`${thrown.message}\nTry: npm start -- --help`);
+      return 2;
+    }
+    printError(describeFailure(thrown));
+    return 1;
+  } finally {
+    for (const thrown of await cleanup.run()) printError(describeFailure(thrown));
+  }
+}
+
+async function carryOut(task: Task, signal: AbortSignal, cleanup: Cleanup): Promise<void> {
+  if (task.kind === 'help') {
+    print(help);
+  } else if (task.kind === 'ui') {
+    const { uiUrl = 'This server has no Web UI that could be found.' } = await connectToTemporal({ taskQueue }, { signal, cleanup });
+    await waitForCtrlC(`Web UI: ${uiUrl}`, signal);
+  } else {
+    await reportOnFolder(task, { signal, cleanup });
+    if (task.keep) await waitForCtrlC('Temporal and its Web UI stay up.', signal);
+  }
+}
+
+async function waitForCtrlC(line: string, signal: AbortSignal): Promise<void> {
+  print(`${line} Ctrl-C ends this.`);
+  // Nothing else need keep the process alive in the meantime.
+  const awake = setInterval(() => undefined, 60_000);
+  try {
+    if (!signal.aborted) await once(signal, 'abort');
+  } finally {
+    clearInterval(awake);
+  }
+}

@@ -7,7 +7,7 @@ import { names, protocolVersion, type CallModelInput, type ModelTurn, type Reply
 import { chatRequest } from '../transcript/chat-request.ts';
 import type { Conversation } from '../transcript/transcript.ts';
 import { decide } from './decide.ts';
-import type { ActivityDependencies } from './index.ts';
+import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import type { ModelReply } from './models/model.ts';
 import { costOf } from './models/prices.ts';

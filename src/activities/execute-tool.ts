@@ -8,7 +8,7 @@ import { callsOf, type ExecuteToolInput, type Json, type ToolResult } from '../p
 import type { TrackedActivity } from './activity-watch.ts';
 import { boundOutput } from './bounded-output.ts';
 import { checkInput, parseArguments, unknownTool } from './decide.ts';
-import type { ActivityDependencies } from './index.ts';
+import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';

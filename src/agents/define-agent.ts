@@ -1,6 +1,7 @@
 import type { Duration } from '@temporalio/common';
 import type { z } from 'zod';
-import type { Json, Limits } from '../protocol.ts';
+import type { RunLimits } from '../agent-start.ts';
+import type { Json } from '../protocol.ts';
 import type { AnyTool } from './define-tool.ts';
 
 /** What an instructions function knows of the run. */
@@ -9,12 +10,6 @@ export interface InstructionsContext<Input> {
   workflowId: string;
   /** The turn that is about to begin, from 1. */
   turn: number;
-}
-
-/** Bounds on a run, as an author writes them. */
-export interface AgentLimits extends Omit<Limits, 'deadlineMs'> {
-  /** Time from the run's start, such as `'10 minutes'`. Default: none. */
-  deadline?: Duration;
 }
 
 /** Options a provider is given with every request. A provider that lacks one refuses the request by name. */
@@ -53,7 +48,7 @@ export interface AgentOptions<Name extends string, In extends z.ZodType, Out ext
   input?: In;
   /** Default: the text of the model's last reply. */
   output?: Out;
-  limits?: AgentLimits;
+  limits?: RunLimits;
   /** Time for one model call. Default 10 minutes. */
   modelTimeout?: Duration;
 }

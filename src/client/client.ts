@@ -6,11 +6,11 @@ import {
   type ConnectionLike,
   type WorkflowStartOptions,
 } from '@temporalio/client';
-import { msToNumber } from '@temporalio/common/lib/time.js';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import type { AgentInput, AgentLimits, AgentOutput } from '../agents/define-agent.ts';
+import { agentStart, type RunLimits } from '../agent-start.ts';
+import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
 import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
@@ -33,7 +33,7 @@ export interface StartOptions extends Pick<
   /** The run's workflow id, which makes starting it again harmless. Default: the agent's name and a random part. */
   id?: string;
   /** Go before the agent's own. */
-  limits?: AgentLimits;
+  limits?: RunLimits;
   taskQueue?: string;
 }
 
@@ -104,11 +104,7 @@ export class CadenzaClient {
       taskQueue = this.taskQueue,
       ...rest
     } = options;
-    const start: AgentStart = {
-      agent: name,
-      input: toJson(input),
-      ...(limits && { limits: protocolLimits(limits) }),
-    };
+    const start = agentStart(name, toJson(input), limits);
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,
@@ -167,8 +163,4 @@ function checkInput(agent: AgentReference, input: unknown): void {
       `The input does not fit the schema of agent "${agent.name}":\n${z.prettifyError(parsed.error)}`,
     );
   }
-}
-
-function protocolLimits({ deadline, ...limits }: AgentLimits): NonNullable<AgentStart['limits']> {
-  return { ...limits, ...(deadline !== undefined && { deadlineMs: msToNumber(deadline) }) };
 }

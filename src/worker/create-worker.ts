@@ -1,7 +1,8 @@
 import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
 import { hostname } from 'node:os';
+import { connect } from './connect.ts';
 import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
 
 /** The argument of {@link createWorker}: Cadenza's options and any of Temporal's own. */
@@ -50,7 +51,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     taskQueue,
     namespace,
     identity,
-    connection: connection ?? (await NativeConnection.connect(environment?.connectionOptions)),
+    connection: connection ?? (await connect(environment?.connectionOptions, namespace)),
     plugins: [...plugins, cadenza],
   });
 }

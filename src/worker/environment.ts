@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
@@ -38,4 +39,11 @@ export async function importNamed(variable: string, name: string): Promise<Recor
   } catch (thrown) {
     throw new Error(`${variable}=${name} could not be loaded: ${describeThrown(thrown)}`, { cause: thrown });
   }
+}
+
+/** The file that `CADENZA_WORKFLOWS` names, with or without its ending. Throws an `Error` that names the variable. */
+export function workflowsFile(name: string): string {
+  const path = resolve(name);
+  if (['', '.ts', '.js'].some((ending) => existsSync(path + ending))) return path;
+  throw new Error(`CADENZA_WORKFLOWS=${name}: there is no such file (${path})`);
 }

@@ -5,10 +5,9 @@
  * (`OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL`). SIGTERM and SIGINT drain it: calls under way finish, nothing new begins.
  */
 import '../node-version.ts';
-import { resolve } from 'node:path';
 import { describeThrown } from '../failures.ts';
 import { createWorker } from './create-worker.ts';
-import { importNamed, readEnvironment } from './environment.ts';
+import { importNamed, readEnvironment, workflowsFile } from './environment.ts';
 
 async function main(): Promise<void> {
   const settings = readEnvironment();
@@ -16,7 +15,7 @@ async function main(): Promise<void> {
   const worker = await createWorker({
     agents,
     taskQueue: settings.CADENZA_TASK_QUEUE,
-    ...(settings.CADENZA_WORKFLOWS && { workflowsPath: resolve(settings.CADENZA_WORKFLOWS) }),
+    ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
     transcripts: { cacheBytes: settings.CADENZA_TRANSCRIPT_CACHE_MB * 1024 * 1024 },
     shutdownGraceTime: settings.CADENZA_DRAIN_SECONDS * 1000,
   });
@@ -27,6 +26,6 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (thrown) {
-  process.stderr.write(`cadenza worker: ${describeThrown(thrown)}\n`);
-  process.exitCode = 1;
+  // A worker that failed while it started may leave connections open that would keep the process for ever.
+  process.stderr.write(`cadenza worker: ${describeThrown(thrown)}\n`, () => process.exit(1));
 }

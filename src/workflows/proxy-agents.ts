@@ -1,7 +1,7 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { executeChild, workflowInfo, type ChildWorkflowOptions } from '@temporalio/workflow';
-import { msToNumber } from '@temporalio/common/lib/time.js';
-import type { AgentInput, AgentLimits, AgentOutput } from '../agents/define-agent.ts';
+import { agentStart, type RunLimits } from '../agent-start.ts';
+import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
 import { summary } from '../summary.ts';
 
@@ -13,7 +13,7 @@ export interface AgentCallOptions extends Pick<
   /** The child's workflow id. Default: this workflow's id, the agent's name and a number, as in `report-7/researcher-1`. */
   workflowId?: string;
   /** Go before the agent's own. */
-  limits?: AgentLimits;
+  limits?: RunLimits;
 }
 
 /** An agent as workflow code calls it: its typed output, or with `run` everything about the run. */
@@ -58,7 +58,7 @@ export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxi
 
 async function runChild(name: string, input: Json, options: AgentCallOptions): Promise<RunResult> {
   const { limits, workflowId, ...childOptions } = options;
-  const start: AgentStart = { agent: name, input, ...(limits && { limits: protocolLimits(limits) }) };
+  const start = agentStart(name, input, limits);
   const count = (calls.get(name) ?? 0) + 1;
   calls.set(name, count);
   const base = workflowId ?? `${workflowInfo().workflowId}/${name}-${count}`;
@@ -77,8 +77,4 @@ async function runChild(name: string, input: Json, options: AgentCallOptions): P
       if (!taken || workflowId !== undefined || attempt >= mostIdAttempts) throw thrown;
     }
   }
-}
-
-function protocolLimits({ deadline, ...limits }: AgentLimits): NonNullable<AgentStart['limits']> {
-  return { ...limits, ...(deadline !== undefined && { deadlineMs: msToNumber(deadline) }) };
 }

@@ -20,8 +20,8 @@ test('I4 T2: behind a codec that is bound to the serialization context, a run is
     transcripts: noCache,
     dataConverter: { payloadCodecs: [sealingCodec()] },
   });
-  expect(sealed.bodies).toEqual(plain.bodies);
-  expect(sealed.rebuilt).toEqual(plain.bodies);
+  expect(sealed.bodies.map(withoutCut)).toEqual(plain.bodies.map(withoutCut));
+  expect(sealed.rebuilt).toEqual(sealed.bodies);
   expect(sealed.kinds).toEqual(plain.kinds);
   expect(plain.places('n'.repeat(100))).not.toEqual([]);
   for (const text of ['n'.repeat(100), 'Look things up', 'Let me see', 'the line is dead'])
@@ -33,8 +33,8 @@ test('I4 T2: behind external storage, with a codec in front, a run is what it is
   const { storage, objects } = memoryStorage();
   const dataConverter = { payloadCodecs: [sealingCodec()], externalStorage: storage };
   const stored = await runEventful({ transcripts: noCache, dataConverter });
-  expect(stored.bodies).toEqual(plain.bodies);
-  expect(stored.rebuilt).toEqual(plain.bodies);
+  expect(stored.bodies.map(withoutCut)).toEqual(plain.bodies.map(withoutCut));
+  expect(stored.rebuilt).toEqual(stored.bodies);
   expect(stored.kinds).toEqual(plain.kinds);
   expect(objects.size).toBeGreaterThan(eventfulTurns);
 });
@@ -108,6 +108,11 @@ test('T2: a stored object that is missing ends the run as TranscriptGone', async
   expect(harness.server.requests).toHaveLength(2);
   await expect(run.requests()).rejects.toMatchObject({ type: 'TranscriptGone' });
 });
+
+/** How much of a long result is left depends on what the codec makes of it. */
+function withoutCut(body: string): string {
+  return body.replace(/"content":"[^{}]*\\n\[cut: [^\]]*\]"/, '"content":"cut"');
+}
 
 async function runEventful(options: Partial<HarnessOptions>) {
   await using harness = await startHarness({ ...options, agents: [eventful], respond: eventfulModel });
