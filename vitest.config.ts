@@ -5,6 +5,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['cadenza-source'], externalConditions: ['cadenza-source'] } },
   test: {
     include: ['test/**/*.test.ts'],
+    reporters: ['default', './test/support/plain-summary.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/silence.ts'],
     pool: 'forks',

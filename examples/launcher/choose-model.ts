@@ -19,12 +19,20 @@ export async function chooseModel(env: NodeJS.ProcessEnv = process.env): Promise
     const provider = openaiProvider();
     const name = provider.defaultModel;
     const where = env.OPENAI_BASE_URL ? ` at ${hostOf(env.OPENAI_BASE_URL)}` : '';
-    return { name, notice: `${name}${where}`, isOffline: false, provider, prices: {}, close: async () => undefined };
+    return {
+      name,
+      notice: `${name}${where}`,
+      isOffline: false,
+      provider,
+      prices: {},
+      close: async () => undefined,
+    };
   }
   const offline = await startOfflineModel();
   const provider = openaiProvider({ apiKey: 'none', baseURL: offline.baseURL, model: offline.model });
   const ignored = ['OPENAI_BASE_URL', 'OPENAI_MODEL'].filter((name) => env[name]);
-  const hint = ignored.length > 0 ? ` (${ignored.join(' and ')} count only together with OPENAI_API_KEY.)` : '';
+  const hint =
+    ignored.length > 0 ? ` (${ignored.join(' and ')} count only together with OPENAI_API_KEY.)` : '';
   return {
     name: offline.model,
     notice: `${OFFLINE_MODEL_NOTICE}${hint}`,

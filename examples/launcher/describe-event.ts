@@ -23,15 +23,21 @@ export function createNarrator(): (event: RunEvent) => string[] {
         calls.set(event.call, describeCall(event.tool, event.input));
         return [];
       case 'tool-finished': {
-        const outcome = event.error ? `error: ${oneLine(textOf(event.output), longestRemark)}` : resultSize(event.output);
+        const outcome = event.error
+          ? `error: ${oneLine(textOf(event.output), longestRemark)}`
+          : resultSize(event.output);
         return inTurn(event.turn, [`${calls.get(event.call) ?? event.tool} → ${outcome}`]);
       }
       case 'tool-failed':
-        return inTurn(event.turn, [`${calls.get(event.call) ?? event.tool} → failed: ${oneLine(event.message, longestRemark)}`]);
+        return inTurn(event.turn, [
+          `${calls.get(event.call) ?? event.tool} → failed: ${oneLine(event.message, longestRemark)}`,
+        ]);
       case 'cancel-requested':
         return ['asked to cancel'];
       case 'ended':
-        return [`${event.how}${event.failure ? `: ${event.failure.type}: ${oneLine(event.failure.message, 400)}` : ''}`];
+        return [
+          `${event.how}${event.failure ? `: ${event.failure.type}: ${oneLine(event.failure.message, 400)}` : ''}`,
+        ];
       case 'started':
       case 'turn-started':
       case 'completed':
@@ -44,23 +50,37 @@ export function createNarrator(): (event: RunEvent) => string[] {
 function describeCall(tool: string, input: Json | undefined): string {
   if (input === undefined || input === null || typeof input !== 'object') return tool;
   const values = Object.values(input).filter((value) => value !== null);
-  const words = values.map((value) => (typeof value === 'string' && values.length === 1 ? `"${value}"` : textOf(value)));
+  const words = values.map((value) =>
+    typeof value === 'string' && values.length === 1 ? `"${value}"` : textOf(value),
+  );
   return oneLine(`${tool} ${words.join(' ')}`, longestArguments);
 }
 
-function describeReply({ decision, reply, problem, attempts }: Extract<RunEvent, { type: 'replied' }>): string[] {
+function describeReply({
+  decision,
+  reply,
+  problem,
+  attempts,
+}: Extract<RunEvent, { type: 'replied' }>): string[] {
   const again = attempts > 1 ? ` (attempt ${attempts})` : '';
-  if (decision === 'correct') return [`asked to mend its reply${again}: ${oneLine(problem ?? '', longestRemark)}`];
+  if (decision === 'correct')
+    return [`asked to mend its reply${again}: ${oneLine(problem ?? '', longestRemark)}`];
   if (decision !== 'output') return attempts > 1 ? [`answered${again}`] : [];
   const text = reply.map((item) => (item.type === 'message' ? item.text : '')).join('');
   const { head, remarks } = describeOutput(parse(text));
-  return [`done${again}: ${head}`, ...remarks.slice(0, mostRemarks).map((remark) => `  - ${oneLine(remark, longestRemark)}`)];
+  return [
+    `done${again}: ${head}`,
+    ...remarks.slice(0, mostRemarks).map((remark) => `  - ${oneLine(remark, longestRemark)}`),
+  ];
 }
 
 /** An output by its properties, lists of remarks with their texts. */
 function describeOutput(output: Json): { head: string; remarks: string[] } {
-  if (output === null || typeof output !== 'object' || Array.isArray(output)) return { head: sizeOf(output), remarks: [] };
-  const head = Object.entries(output).map(([name, value]) => `${name} ${typeof value === 'boolean' ? yesNo(value) : sizeOf(value)}`);
+  if (output === null || typeof output !== 'object' || Array.isArray(output))
+    return { head: sizeOf(output), remarks: [] };
+  const head = Object.entries(output).map(
+    ([name, value]) => `${name} ${typeof value === 'boolean' ? yesNo(value) : sizeOf(value)}`,
+  );
   const remarks = Object.values(output).flatMap((value) =>
     Array.isArray(value) ? value.filter((element) => typeof element === 'string') : [],
   );
@@ -78,10 +98,14 @@ function sizeOf(value: Json): string {
   if (Array.isArray(value)) return value.length === 0 ? 'none' : `${value.length}`;
   if (value !== null && typeof value === 'object') {
     const text = Object.values(value).find((member) => typeof member === 'string' && member.includes('\n'));
-    return typeof text === 'string' ? `${text.split('\n').length} lines` : oneLine(textOf(value), longestArguments);
+    return typeof text === 'string'
+      ? `${text.split('\n').length} lines`
+      : oneLine(textOf(value), longestArguments);
   }
   const text = textOf(value);
-  return text.length > longestArguments ? `${text.length.toLocaleString('en')} characters` : JSON.stringify(value);
+  return text.length > longestArguments
+    ? `${text.length.toLocaleString('en')} characters`
+    : JSON.stringify(value);
 }
 
 function yesNo(value: boolean): string {

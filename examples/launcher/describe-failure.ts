@@ -4,7 +4,9 @@ import { ApplicationFailure } from '@temporalio/common';
 export function describeFailure(thrown: unknown): string {
   const chain: Error[] = [];
   for (let at = thrown; at instanceof Error && !chain.includes(at); at = at.cause) chain.push(at);
-  const named = chain.find((error) => error instanceof ApplicationFailure && error.type && error.type !== 'Error');
+  const named = chain.find(
+    (error) => error instanceof ApplicationFailure && error.type && error.type !== 'Error',
+  );
   if (named instanceof ApplicationFailure) return `${named.type}: ${named.message}`;
   return chain.at(-1)?.message ?? String(thrown);
 }

@@ -14,7 +14,10 @@ const Finding = z.object({
 
 const Draft = z.object({
   title: z.string(),
-  answer: z.string().min(1).describe('Markdown; every statement ends with the place it is taken from, as [path:line]'),
+  answer: z
+    .string()
+    .min(1)
+    .describe('Markdown; every statement ends with the place it is taken from, as [path:line]'),
 });
 
 /** Finds what the documents say about a question: chooses its searches, what to read, and when it has enough. */
@@ -31,7 +34,10 @@ Return as findings the sentences that together answer the question, quoted word 
 statement that is not in the documents must not be among them. Return as missing what the question asks and the documents do
 not say.`,
   tools: [search, read],
-  input: z.object({ question: z.string().min(1), searches: z.array(z.string()).describe('To be made as well') }),
+  input: z.object({
+    question: z.string().min(1),
+    searches: z.array(z.string()).describe('To be made as well'),
+  }),
   output: z.object({
     findings: z.array(Finding),
     missing: z.array(z.string()).describe('What the question asks and the documents do not say'),

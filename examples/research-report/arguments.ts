@@ -50,13 +50,23 @@ export function parseTask(args: string[]): Task {
     return { kind: 'ui' };
   }
   if (positionals.length > 1) {
-    throw new UsageError(`there is more than one question: put it in quotes, as in "${positionals.join(' ')}"`);
+    throw new UsageError(
+      `there is more than one question: put it in quotes, as in "${positionals.join(' ')}"`,
+    );
   }
   const question = (positionals[0] ?? defaultQuestion).trim();
   if (question === '') throw new UsageError('the question is empty');
-  if (question.length > longestQuestion) throw new UsageError(`the question is longer than ${longestQuestion} characters`);
-  for (const name of ['docs', 'out'] as const) if (values[name] === '') throw new UsageError(`--${name} is empty`);
-  return { kind: 'report', question, docs: values.docs, out: values.out ?? 'report.md', keep: values.keep ?? false };
+  if (question.length > longestQuestion)
+    throw new UsageError(`the question is longer than ${longestQuestion} characters`);
+  for (const name of ['docs', 'out'] as const)
+    if (values[name] === '') throw new UsageError(`--${name} is empty`);
+  return {
+    kind: 'report',
+    question,
+    docs: values.docs,
+    out: values.out ?? 'report.md',
+    keep: values.keep ?? false,
+  };
 }
 
 function parse(args: string[]) {

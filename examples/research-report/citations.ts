@@ -7,7 +7,10 @@ const bracket = /\[([^[\]\n]+)\](?!\()/g;
 const place = /^(?<path>.+?):(?<line>\d+)(?:\s*[-–]\s*(?<lastLine>\d+))?$/;
 
 /** The findings that a text cites, in the order in which it does, and the places it cites that are no finding. */
-export function citedIn(text: string, findings: readonly Finding[]): { citations: Citation[]; unknown: string[] } {
+export function citedIn(
+  text: string,
+  findings: readonly Finding[],
+): { citations: Citation[]; unknown: string[] } {
   const citations = new Set<Citation>();
   const unknown = new Set<string>();
   for (const { path, line, name } of placesIn(text)) {

@@ -37,7 +37,10 @@ async function carryOut(task: Task, signal: AbortSignal, cleanup: Cleanup): Prom
   if (task.kind === 'help') {
     print(help);
   } else if (task.kind === 'ui') {
-    const { uiUrl = 'This server has no Web UI that could be found.' } = await connectToTemporal({ taskQueue }, { signal, cleanup });
+    const { uiUrl = 'This server has no Web UI that could be found.' } = await connectToTemporal(
+      { taskQueue },
+      { signal, cleanup },
+    );
     await waitForCtrlC(`Web UI: ${uiUrl}`, signal);
   } else {
     await reportOnFolder(task, { signal, cleanup });

@@ -16,6 +16,7 @@ import { reportMark } from './documents/document-folder.ts';
 import { configuredLibrary, folderVariable } from './tools.ts';
 import { watchReport, type ReportEvent } from './watch-report.ts';
 import { createReportWorker } from './worker.ts';
+import type { Report } from './workflows.ts';
 import { describeCost, describeUsage, writeReport } from './write-report.ts';
 
 type ReportTask = Extract<Task, { kind: 'report' }>;
@@ -38,10 +39,11 @@ const typedIn = (process.env['npm_lifecycle_event'] === 'start' && process.env['
 /** Brings up what a report needs, reports, shows what happens, and writes the file. What it started ends with the cleanup. */
 export async function reportOnFolder(task: ReportTask, surroundings: Surroundings): Promise<void> {
   const { signal, cleanup } = surroundings;
+  const { question } = task;
   const file = resolve(typedIn, task.out);
   await checkFile(file, task.out);
   const documents = await openDocuments(task.docs);
-  print(`${bold('Question')}   ${task.question}`);
+  print(`${bold('Question')}   ${question}`);
   print(`${bold('Documents')}  ${documents.count} in ${documents.folder}`);
   const model = await chooseModel();
   cleanup.add(async () => await model.close());
@@ -49,33 +51,164 @@ export async function reportOnFolder(task: ReportTask, surroundings: Surrounding
 
   // A run of one folder must not meet the worker of another.
   const queue = `${taskQueue}-${digest(hostname(), documents.folder)}`;
-  installQuietRuntime();
   const temporal = await connectToTemporal({ taskQueue: queue }, surroundings);
-  const running = await untilStopped(signal, startWorker(temporal, model, queue, cleanup));
-  const workflowId = `report-${slug(task.question)}-${digest(hostname(), documents.folder, task.question)}`;
-  const request = { question: task.question, folder: documents.folder };
-  const started = await startReport(temporal.client, request, { workflowId, taskQueue: queue });
-  const link = temporal.linkTo(started);
-  announce(started, link);
-  await untilStopped(signal, Promise.race([running, follow(temporal, started, signal)]));
-  const report = await started.result();
+  const work = await untilStopped(signal, startWorker(temporal, model, queue, cleanup));
+  const workflowId = `report-${slug(question)}-${digest(hostname(), documents.folder, question)}`;
+  const request = { question, folder: documents.folder };
+  const run = await startReport(temporal.client, request, { workflowId, taskQueue: queue });
+  const link = temporal.linkTo(run);
+  announce(run, link);
+  const report = await untilStopped(
+    signal,
+    Promise.race([work.failed, follow(temporal, run, model, signal)]),
+  );
   const { name, isOffline } = model;
-  await writeReport(file, report, {
-    question: task.question,
+  const facts = {
+    question,
     folder: documents.folder,
     documents: documents.count,
     model: name,
     isOffline,
     workflowId,
     link,
+  };
+  await writeReport(file, report, facts);
+  summarise(report, { file, link, isLinkEnding: temporal.isOurs && !task.keep });
+}
+
+/** Starts the worker in this process. The promise returned in it fails when the worker does. */
+async function startWorker(temporal: LocalTemporal, model: ChosenModel, queue: string, cleanup: Cleanup) {
+  showStatus('Starting a worker…');
+  installQuietRuntime();
+  const worker = await createReportWorker({
+    connection: temporal.nativeConnection,
+    namespace: temporal.namespace,
+    taskQueue: queue,
+    provider: model.provider,
+    prices: model.prices,
+    // Whoever stops this program does not want to wait for a model; the call is repeated when the run goes on.
+    shutdownGraceTime: '2 seconds',
   });
+  const running = worker.run();
+  running.catch(() => undefined);
+  cleanup.add(async () => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    await running;
+  });
+  return {
+    failed: running.then((): never => {
+      throw new Error('the worker has stopped');
+    }),
+  };
+}
+
+function announce({ workflowId, isResumed }: StartedReport, link: string | undefined): void {
+  print(`${bold('Run')}        ${link ?? workflowId}`);
+  if (!isResumed) return;
+  print(
+    '           An earlier start left this run open. It goes on where it was; nothing that is done is done again.',
+  );
+  print('           (A call that was under way when its worker ended is taken up within 15 seconds.)');
+}
+
+/** Shows what happens until the run ends, and returns the report. */
+async function follow(
+  { client }: LocalTemporal,
+  run: StartedReport,
+  model: ChosenModel,
+  signal: AbortSignal,
+): Promise<Report> {
+  const begun = Date.now();
+  let isNew = !run.isResumed;
+  let narrate = createNarrator();
+  for await (const event of watchReport(client, run, signal)) {
+    if (!isNew && timeOf(event) > begun) {
+      isNew = true;
+      print(dim('\n— from here on since this start —'));
+    }
+    if (event.type === 'agent-started') {
+      narrate = createNarrator();
+      print(`\n${bold(event.agent)}`);
+    } else if (event.type === 'verified') {
+      const { findings, rejected } = event.verified;
+      const without = rejected > 0 ? `; ${rejected} left out that the documents do not hold` : '';
+      print(
+        `\n${bold('verify')}\n  ${findings.length} findings looked up and found in the documents${without}`,
+      );
+    } else {
+      for (const line of narrate(event.event)) print(`  ${line}`);
+      if (event.event.type === 'turn-started')
+        showStatus(`  turn ${event.event.turn}: asking ${model.name}…`);
+    }
+  }
+  return await run.result();
+}
+
+function timeOf(event: ReportEvent): number {
+  if (event.type === 'verified') return event.at.getTime();
+  return event.type === 'agent-event' ? event.event.at.getTime() : 0;
+}
+
+function summarise(
+  report: Report,
+  { file, link, isLinkEnding }: { file: string; link: string | undefined; isLinkEnding: boolean },
+): void {
+  const { rounds, turns } = report;
   print(`\n${bold(report.title)}\n\n${report.answer.trim()}\n`);
-  if (!report.accepted) print('The reviewer did not accept this answer; the report says why.');
-  print(`${bold('Report')}     ${relative(process.cwd(), file) || file} (${report.citations.length} sources)`);
-  print(`${bold('Usage')}      ${report.rounds} round${report.rounds === 1 ? '' : 's'}, ${report.turns} turns, ${describeUsage(report)} tokens`);
+  if (!report.accepted) print('The reviewer did not accept this answer; the report says why.\n');
+  print(`${bold('Report')}     ${relative(process.cwd(), file)}, ${report.citations.length} sources`);
+  print(
+    `${bold('Usage')}      ${rounds} round${rounds === 1 ? '' : 's'}, ${turns} turns, tokens: ${describeUsage(report)}`,
+  );
   print(`${bold('Cost')}       ${describeCost(report)}`);
   if (link !== undefined) print(`${bold('Run')}        ${link}`);
-  if (temporal.isOurs && !task.keep) {
-    print(dim('           The Web UI ends with this command: `npm start -- --ui` brings it back with all runs, --keep leaves it up.'));
+  if (link !== undefined && isLinkEnding) {
+    print(
+      dim(
+        '           The Web UI ends with this command. `npm start -- --ui` brings it back; --keep leaves it up.',
+      ),
+    );
   }
+}
+
+async function openDocuments(docs: string | undefined): Promise<Documents> {
+  process.env[folderVariable] = docs === undefined ? repository : resolve(typedIn, docs);
+  const { folder } = await configuredLibrary().catch((thrown: Error) => {
+    throw new UsageError(`--docs ${docs}: ${thrown.message}`);
+  });
+  const documents = await folder.documents();
+  if (documents.size === 0) throw new UsageError(`there is no Markdown or text file in ${folder.root}`);
+  if (folder.tooLarge.size > 0)
+    print(`Left out, because they are over 4 MiB: ${[...folder.tooLarge].join(', ')}`);
+  return { folder: folder.root, count: documents.size };
+}
+
+/** The report must not replace a file that is somebody's own. */
+async function checkFile(file: string, named: string): Promise<void> {
+  const folder = await stat(dirname(file)).catch(() => undefined);
+  if (!folder?.isDirectory()) throw new UsageError(`--out ${named}: there is no folder ${dirname(file)}`);
+  const found = await stat(file).catch(() => undefined);
+  if (!found) return;
+  const begin = found.isFile() ? await beginningOf(file) : '';
+  if (!begin.startsWith(reportMark))
+    throw new UsageError(`${file} exists and is no report of this program; name another with --out`);
+}
+
+async function beginningOf(file: string): Promise<string> {
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(256), 0, 256, 0);
+    return buffer.toString('utf8', 0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+function slug(text: string): string {
+  const words = text.toLowerCase().match(/[a-z0-9]+/g) ?? [];
+  return words.slice(0, 6).join('-').slice(0, 40) || 'question';
+}
+
+function digest(...parts: string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 10);
 }

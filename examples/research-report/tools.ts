@@ -40,7 +40,9 @@ export function createLibraryTools(library: () => Promise<Library>) {
     description:
       'Searches the documents for words and returns the passages that fit best, each with its path, the number of its first ' +
       'line and its heading. Any of the words may match, in any form ("retries" finds "retry").',
-    input: z.object({ query: z.string().min(1).max(400).describe('A few words that the passages should hold') }),
+    input: z.object({
+      query: z.string().min(1).max(400).describe('A few words that the passages should hold'),
+    }),
     effect: 'read',
     timeout: '1 minute',
     execute: async ({ query }) => await (await library()).index.search(query, mostResults),
@@ -60,16 +62,25 @@ export function createLibraryTools(library: () => Promise<Library>) {
   return { search, read };
 }
 
-async function readLines(folder: DocumentFolder, { path, from, to }: { path: string; from: number; to: number }) {
+async function readLines(
+  folder: DocumentFolder,
+  { path, from, to }: { path: string; from: number; to: number },
+) {
   const documents = await folder.documents();
   const document = documents.get(path.replace(/^(\.\/)+/, ''));
-  if (!document) throw new ToolError(`There is no document ${JSON.stringify(path.slice(0, 200))}.${suggest(path, documents)}`);
+  if (!document)
+    throw new ToolError(
+      `There is no document ${JSON.stringify(path.slice(0, 200))}.${suggest(path, documents)}`,
+    );
   const total = document.lines.length;
   if (from > total) throw new ToolError(`${document.path} has ${total} lines; there is no line ${from}.`);
   const last = Math.min(total, Math.max(from, to), from + mostLinesOfRead - 1);
   const text = document.lines
     .slice(from - 1, last)
-    .map((line, index) => `${from + index}: ${line.length > mostCharactersOfLine ? `${line.slice(0, mostCharactersOfLine)} …` : line}`)
+    .map(
+      (line, index) =>
+        `${from + index}: ${line.length > mostCharactersOfLine ? `${line.slice(0, mostCharactersOfLine)} …` : line}`,
+    )
     .join('\n');
   return { path: document.path, from, to: last, total, text };
 }
@@ -77,6 +88,8 @@ async function readLines(folder: DocumentFolder, { path, from, to }: { path: str
 /** Documents whose name is alike: models get folders wrong more often than names. */
 function suggest(path: string, documents: ReadonlyMap<string, unknown>): string {
   const name = path.split(/[\\/]/).at(-1)?.toLowerCase() ?? '';
-  const alike = [...documents.keys()].filter((known) => known.toLowerCase().endsWith(name) && name !== '').slice(0, 5);
+  const alike = [...documents.keys()]
+    .filter((known) => known.toLowerCase().endsWith(name) && name !== '')
+    .slice(0, 5);
   return alike.length > 0 ? ` Do you mean ${alike.join(' or ')}?` : ' Use a path that search gave.';
 }

@@ -29,7 +29,8 @@ export async function* watchReport(
     } else if (completed && verifications.has(String(completed.scheduledEventId))) {
       const payload = completed.result?.payloads?.[0];
       const at = new Date(Number(event.eventTime?.seconds ?? 0) * 1_000);
-      if (payload) yield { type: 'verified', at, verified: defaultPayloadConverter.fromPayload<Verified>(payload) };
+      if (payload)
+        yield { type: 'verified', at, verified: defaultPayloadConverter.fromPayload<Verified>(payload) };
     }
   }
 }
@@ -49,11 +50,20 @@ async function* watchAgent(
   }
 }
 
-async function* historyOf({ temporal }: CadenzaClient, execution: { workflowId: string; runId: string }, signal: AbortSignal) {
+async function* historyOf(
+  { temporal }: CadenzaClient,
+  execution: { workflowId: string; runId: string },
+  signal: AbortSignal,
+) {
   const { connection, workflowService, options } = temporal;
   let nextPageToken: Uint8Array | null | undefined;
   do {
-    const request = { namespace: options.namespace, execution, waitNewEvent: true, nextPageToken: nextPageToken ?? null };
+    const request = {
+      namespace: options.namespace,
+      execution,
+      waitNewEvent: true,
+      nextPageToken: nextPageToken ?? null,
+    };
     const response = await connection.withAbortSignal(
       signal,
       async () => await workflowService.getWorkflowExecutionHistory(request),

@@ -24,6 +24,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   // At once, and not when the first run asks for it.
   const { folder } = await configuredLibrary();
   const worker = await createReportWorker();
-  process.stderr.write(`Reporting on ${folder.root} (${folderVariable}), task queue "${taskQueue}". Ctrl-C drains and stops it.\n`);
+  process.stderr.write(
+    `Reporting on ${folder.root} (${folderVariable}), task queue "${taskQueue}". Ctrl-C drains and stops it.\n`,
+  );
   await worker.run();
 }

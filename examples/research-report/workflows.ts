@@ -46,7 +46,13 @@ export async function researchReport({ question, folder }: ReportRequest): Promi
 
   const show = (stage: string): void => {
     setCurrentDetails(
-      table({ Question: question, Documents: folder, Stage: stage, Findings: findings.length, ...describeSpent(spent) }),
+      table({
+        Question: question,
+        Documents: folder,
+        Stage: stage,
+        Findings: findings.length,
+        ...describeSpent(spent),
+      }),
     );
   };
 
@@ -103,10 +109,14 @@ function describeSpent({ usage, cost, turns }: Spent): Record<string, string | n
 /** Markdown for the Web UI. */
 function table(rows: Record<string, string | number | undefined>): string {
   const cell = (value: string | number): string => String(value).replace(/\s+/g, ' ').replaceAll('|', '\\|');
-  const known = Object.entries(rows).flatMap(([name, value]) => (value === undefined ? [] : [`| **${name}** | ${cell(value)} |`]));
+  const known = Object.entries(rows).flatMap(([name, value]) =>
+    value === undefined ? [] : [`| **${name}** | ${cell(value)} |`],
+  );
   return ['| | |', '|---|---|', ...known].join('\n');
 }
 
 function mergeFindings(known: Finding[], more: Finding[]): Finding[] {
-  return [...new Map([...known, ...more].map((finding) => [`${finding.path}:${finding.line}`, finding])).values()];
+  return [
+    ...new Map([...known, ...more].map((finding) => [`${finding.path}:${finding.line}`, finding])).values(),
+  ];
 }

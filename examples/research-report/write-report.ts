@@ -18,14 +18,26 @@ export interface ReportFacts {
 
 /** Writes the report as Markdown, the citations as links that work from where the file is. */
 export async function writeReport(file: string, report: Report, facts: ReportFacts): Promise<void> {
-  await writeFile(file, renderReport(report, facts, (path) => relative(dirname(file), join(facts.folder, path))));
+  await writeFile(
+    file,
+    renderReport(report, facts, (path) => relative(dirname(file), join(facts.folder, path))),
+  );
 }
 
 /** The report as Markdown. `linkTo` says where a document is, seen from the report. */
 export function renderReport(report: Report, facts: ReportFacts, linkTo: (path: string) => string): string {
   const { title, answer, citations, missing } = report;
-  const open = report.accepted ? [] : ['', "> The reviewer did not accept this answer:", ...report.problems.map((problem) => `> - ${oneLine(problem)}`)];
-  const gaps = missing.length > 0 ? ['', '## Not in the documents', '', ...missing.map((gap) => `- ${oneLine(gap)}`)] : [];
+  const open = report.accepted
+    ? []
+    : [
+        '',
+        '> The reviewer did not accept this answer:',
+        ...report.problems.map((problem) => `> - ${oneLine(problem)}`),
+      ];
+  const gaps =
+    missing.length > 0
+      ? ['', '## Not in the documents', '', ...missing.map((gap) => `- ${oneLine(gap)}`)]
+      : [];
   const sources = citations.flatMap((citation) => ['', ...renderSource(citation, linkTo)]);
   return [
     reportMark,
@@ -49,7 +61,11 @@ export function renderReport(report: Report, facts: ReportFacts, linkTo: (path: 
 function renderSource({ path, line, lastLine, text }: Citation, linkTo: (path: string) => string): string[] {
   const target = linkTo(path).split(sep).map(encodeURIComponent).join('/');
   const lines = lastLine > line ? `${line}-${lastLine}` : `${line}`;
-  return [`[${path}:${lines}](${target}#L${line})`, '', ...text.split('\n').map((quoted) => `> ${quoted}`.trimEnd())];
+  return [
+    `[${path}:${lines}](${target}#L${line})`,
+    '',
+    ...text.split('\n').map((quoted) => `> ${quoted}`.trimEnd()),
+  ];
 }
 
 function describeRun(report: Report, facts: ReportFacts): [string, string][] {
@@ -58,7 +74,12 @@ function describeRun(report: Report, facts: ReportFacts): [string, string][] {
   return [
     ['Question', oneLine(facts.question)],
     ['Documents', `${facts.documents} in \`${facts.folder}\``],
-    ['Model', facts.isOffline ? `${facts.model}, which is not a language model: plain rules that search and quote` : facts.model],
+    [
+      'Model',
+      facts.isOffline
+        ? `${facts.model}, which is not a language model: plain rules that search and quote`
+        : facts.model,
+    ],
     ['Rounds', `${rounds}, ${verdict}; ${turns} turns`],
     ['Tokens', describeUsage(report)],
     ['Cost', describeCost(report)],

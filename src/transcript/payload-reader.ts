@@ -71,7 +71,44 @@ export function createPayloadReader(converter: LoadedDataConverter, owner: Paylo
   }
 
   async function readFailure(stored: Failure, context: SerializationContext): Promise<Error | undefined> {
-    return await decodeOptionalFailureToOptionalError(converter, stored as never, context);
+    const retrieved = await retrieveFailure(stored);
+    return await decodeOptionalFailureToOptionalError(converter, retrieved as never, context);
+  }
+
+  /** A failure carries payloads of its own, and so do its causes. */
+  async function retrieveFailure(stored: Failure): Promise<Failure> {
+    if (!stored) return stored;
+    const { encodedAttributes, cause, applicationFailureInfo, timeoutFailureInfo, canceledFailureInfo } =
+      stored;
+    const [attributes] = encodedAttributes ? await retrieve([encodedAttributes as Payload]) : [];
+    return {
+      ...stored,
+      ...(attributes && { encodedAttributes: attributes }),
+      ...(cause && { cause: await retrieveFailure(cause) }),
+      ...(applicationFailureInfo && {
+        applicationFailureInfo: {
+          ...applicationFailureInfo,
+          details: await retrieveAll(applicationFailureInfo.details),
+        },
+      }),
+      ...(timeoutFailureInfo && {
+        timeoutFailureInfo: {
+          ...timeoutFailureInfo,
+          lastHeartbeatDetails: await retrieveAll(timeoutFailureInfo.lastHeartbeatDetails),
+        },
+      }),
+      ...(canceledFailureInfo && {
+        canceledFailureInfo: {
+          ...canceledFailureInfo,
+          details: await retrieveAll(canceledFailureInfo.details),
+        },
+      }),
+    } as Failure;
+  }
+
+  async function retrieveAll(stored: Payloads): Promise<Payloads> {
+    if (!stored?.payloads) return stored;
+    return { payloads: await retrieve(stored.payloads as Payload[]) };
   }
 
   return {

@@ -9,7 +9,10 @@ const notFound = 5;
  *
  * Throws an `Error` that names the address and what to set.
  */
-export async function connect(options: NativeConnectionOptions = {}, namespace: string): Promise<NativeConnection> {
+export async function connect(
+  options: NativeConnectionOptions = {},
+  namespace: string,
+): Promise<NativeConnection> {
   const { address = 'localhost:7233' } = options;
   let connection: NativeConnection;
   try {

@@ -117,7 +117,8 @@ export class DocumentFolder {
       if (!found.isFile()) return [];
       const { size: bytes, mtimeMs, ino } = found;
       const listed = relative(this.root, path).split(sep).join('/');
-      if (bytes <= mostBytesOfFile) return [{ path: listed, file, bytes, version: `${ino} ${mtimeMs} ${bytes}` }];
+      if (bytes <= mostBytesOfFile)
+        return [{ path: listed, file, bytes, version: `${ino} ${mtimeMs} ${bytes}` }];
       this.tooLarge.add(listed);
       return [];
     } catch {
