@@ -152,7 +152,7 @@ export interface ModelTurn {
   usage: Usage;
   /** US dollars; absent where the model's price is not known. */
   cost?: number;
-  /** Digest of `reply` and `decision`. */
+  /** Digest of `reply`, `decision` and `definition`. */
   digest: string;
   /** The reply was too large for one payload: its parts, in order, came as `replyPart` signals with these digests. */
   parts?: string[];
@@ -260,8 +260,14 @@ export function callsOf(reply: readonly Item[]): CallItem[] {
   return reply.filter((item) => item.type === 'call');
 }
 
+/** A call's position without the mark of a repeated activity: `turn-6.0` for `turn-6.0~2`. */
+export function positionOf(id: string): string {
+  return id.replace(/~\d+$/, '');
+}
+
 /** The reply's id and the place in it that a call's position names. */
 export function parseCallId(id: string): { reply: string; index: number } {
-  const dot = id.lastIndexOf('.');
-  return { reply: id.slice(0, dot), index: Number(id.slice(dot + 1)) };
+  const position = positionOf(id);
+  const dot = position.lastIndexOf('.');
+  return { reply: position.slice(0, dot), index: Number(position.slice(dot + 1)) };
 }

@@ -38,9 +38,7 @@ export function createNarrator(): (event: RunEvent) => string[] {
         return [
           `${event.how}${event.failure ? `: ${event.failure.type}: ${oneLine(event.failure.message, 400)}` : ''}`,
         ];
-      case 'started':
-      case 'turn-started':
-      case 'completed':
+      default:
         return [];
     }
   };

@@ -4,6 +4,7 @@ import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { ensureTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
 import type { Cleanup } from './cleanup.ts';
+import { installQuietRuntime } from './quiet-runtime.ts';
 import { dim, print } from './terminal.ts';
 
 /** A Temporal server to work with, and this process's connections to it. */
@@ -36,6 +37,7 @@ export async function connectToTemporal(
     channelArgs: { 'grpc.max_receive_message_length': longestMessage },
   });
   cleanup.add(async () => await connection.close());
+  installQuietRuntime();
   const nativeConnection = await NativeConnection.connect(connectionOptions);
   cleanup.add(async () => await nativeConnection.close());
   return {

@@ -1,8 +1,9 @@
 import { DefaultLogger, Runtime, type LogEntry } from '@temporalio/worker';
+import { printError } from './terminal.ts';
 
 /**
  * Temporal's run-time for a program that people watch: warnings and errors only, one line each, on stderr. Signals are left
- * to the program.
+ * to the program. To be called before anything else of the worker's SDK.
  */
 export function installQuietRuntime(): void {
   Runtime.install({
@@ -12,10 +13,12 @@ export function installQuietRuntime(): void {
   });
 }
 
-function writeLine({ level, message, meta = {} }: LogEntry): void {
-  const { error, activityType, attempt, agent } = meta as Record<string, unknown>;
-  const about = [activityType, agent, attempt === undefined ? undefined : `attempt ${String(attempt)}`];
-  const where = about.filter((part) => part !== undefined).map(String);
-  const why = error instanceof Error ? `: ${error.message}` : '';
-  process.stderr.write(`${level} ${message}${where.length > 0 ? ` (${where.join(', ')})` : ''}${why}\n`);
+function writeLine({ level, message, meta }: LogEntry): void {
+  const { error, activityType, attempt } = (meta ?? {}) as {
+    error?: unknown;
+    activityType?: string;
+    attempt?: number;
+  };
+  const where = activityType === undefined ? '' : ` (${activityType}, attempt ${attempt ?? 1})`;
+  printError(`${level} ${message}${where}${error instanceof Error ? `: ${error.message}` : ''}`);
 }

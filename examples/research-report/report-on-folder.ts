@@ -7,7 +7,6 @@ import { chooseModel, type ChosenModel } from '../launcher/choose-model.ts';
 import type { Cleanup } from '../launcher/cleanup.ts';
 import { createNarrator } from '../launcher/describe-event.ts';
 import { connectToTemporal, type LocalTemporal } from '../launcher/local-temporal.ts';
-import { installQuietRuntime } from '../launcher/quiet-runtime.ts';
 import { untilStopped } from '../launcher/stop-signals.ts';
 import { bold, dim, print, showStatus } from '../launcher/terminal.ts';
 import { UsageError, type Task } from './arguments.ts';
@@ -79,7 +78,6 @@ export async function reportOnFolder(task: ReportTask, surroundings: Surrounding
 /** Starts the worker in this process. The promise returned in it fails when the worker does. */
 async function startWorker(temporal: LocalTemporal, model: ChosenModel, queue: string, cleanup: Cleanup) {
   showStatus('Starting a worker…');
-  installQuietRuntime();
   const worker = await createReportWorker({
     connection: temporal.nativeConnection,
     namespace: temporal.namespace,
@@ -156,7 +154,9 @@ function summarise(
   const { rounds, turns } = report;
   print(`\n${bold(report.title)}\n\n${report.answer.trim()}\n`);
   if (!report.accepted) print('The reviewer did not accept this answer; the report says why.\n');
-  print(`${bold('Report')}     ${relative(process.cwd(), file)}, ${report.citations.length} sources`);
+  print(
+    `${bold('Report')}     ${shorter(relative(process.cwd(), file), file)}, ${report.citations.length} sources`,
+  );
   print(
     `${bold('Usage')}      ${rounds} round${rounds === 1 ? '' : 's'}, ${turns} turns, tokens: ${describeUsage(report)}`,
   );
@@ -169,6 +169,10 @@ function summarise(
       ),
     );
   }
+}
+
+function shorter(one: string, other: string): string {
+  return one.length < other.length ? one : other;
 }
 
 async function openDocuments(docs: string | undefined): Promise<Documents> {

@@ -59,7 +59,7 @@ export async function callModel(
       ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
       usage: reply.usage,
       ...(cost !== undefined && { cost }),
-      digest: digestText(text, JSON.stringify(decision)),
+      digest: digestText(text, JSON.stringify(decision), definition.digest),
     };
     store.remember(runId, context.info.activityId, turn, text.length);
     return Buffer.byteLength(text) > largestReply ? await storeInParts(context, turn, text) : turn;

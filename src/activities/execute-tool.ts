@@ -4,7 +4,7 @@ import { ToolError } from '../agents/define-tool.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
 import { digestJson, digestText } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
-import { callsOf, type ExecuteToolInput, type Json, type ToolResult } from '../protocol.ts';
+import { callsOf, positionOf, type ExecuteToolInput, type Json, type ToolResult } from '../protocol.ts';
 import type { TrackedActivity } from './activity-watch.ts';
 import { boundOutput } from './bounded-output.ts';
 import { checkInput, parseArguments, unknownTool } from './decide.ts';
@@ -118,6 +118,7 @@ async function runTool(
 ): Promise<unknown> {
   const { activityId, workflowExecution } = context.info;
   const { workflowId = '', runId = '' } = workflowExecution ?? {};
+  const position = positionOf(activityId);
   const timeout = AbortSignal.timeout(timeoutMs);
   const toolContext: ToolContext = {
     signal: AbortSignal.any([context.cancellationSignal, timeout]),
@@ -125,10 +126,10 @@ async function runTool(
       record.progress = progress;
       context.heartbeat(record);
     },
-    idempotencyKey: digestText(workflowId, activityId, tool.name, digestJson(value)),
+    idempotencyKey: digestText(workflowId, position, tool.name, digestJson(value)),
     deadline: new Date(Date.now() + timeoutMs),
     log: context.log,
-    run: { workflowId, runId, agent, call: activityId },
+    run: { workflowId, runId, agent, call: position },
   };
   const work = tracked.run(async () => await tool.execute(checked as never, toolContext));
   // A tool that ignores its signal must not hold the call; what it does afterwards is not waited for.

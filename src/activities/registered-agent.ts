@@ -8,9 +8,11 @@ const deployPatienceMs = 5 * 60_000;
 export function registeredAgent(registry: Registry, name: string, scheduledAt: number): RegisteredAgent {
   const agent = registry.get(name);
   if (agent) return agent;
+  const waited = Date.now() - scheduledAt;
   const known = registry.names.join(', ');
   throw failure('UnknownAgent', `no agent "${name}" on this worker, which has: ${known}`, {
-    final: Date.now() - scheduledAt > deployPatienceMs,
-    nextRetryMs: 2_000,
+    final: waited > deployPatienceMs,
+    // Fewer attempts than a tool call has, over the whole of that time.
+    nextRetryMs: waited < 20_000 ? 5_000 : 15_000,
   });
 }

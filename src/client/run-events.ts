@@ -77,7 +77,7 @@ async function* watchOne(
 ): AsyncGenerator<RunEvent, string | undefined, undefined> {
   const records = new RecordReader(payloads);
   const translate = new Translator();
-  const pages = readForward(source, run, { wait: true })[Symbol.asyncIterator]();
+  const pages = readForward(source, run, { wait: true, ...(signal && { signal }) })[Symbol.asyncIterator]();
   for (;;) {
     const page = await orAborted(pages.next(), signal);
     if (!page || page.done) return undefined;
@@ -93,9 +93,10 @@ async function* watchOne(
   }
 }
 
-/** The value, or `undefined` once the signal is aborted: a long poll ends on its own and need not be waited for. */
+/** The value, or `undefined` once the signal is aborted, whatever then becomes of the value. */
 async function orAborted<T>(value: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
   if (!signal) return await value;
+  value.catch(() => undefined);
   if (signal.aborted) return undefined;
   let leave: (() => void) | undefined;
   const aborted = new Promise<undefined>((resolve) => {

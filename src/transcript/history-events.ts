@@ -13,7 +13,7 @@ export interface RunReference {
 }
 
 /** What history reads need of a client: `client.workflow` is one. */
-export type HistorySource = Pick<WorkflowClient, 'workflowService' | 'options'>;
+export type HistorySource = Pick<WorkflowClient, 'workflowService' | 'options' | 'withAbortSignal'>;
 
 const notFound = 5;
 
@@ -21,19 +21,21 @@ const notFound = 5;
 export async function* readForward(
   source: HistorySource,
   run: RunReference,
-  options: { wait?: boolean; pageToken?: Uint8Array } = {},
+  options: { wait?: boolean; pageToken?: Uint8Array; signal?: AbortSignal } = {},
 ): AsyncGenerator<HistoryEvent[], void, undefined> {
   let nextPageToken: Uint8Array | null | undefined = options.pageToken;
   do {
     const response: temporal.api.workflowservice.v1.IGetWorkflowExecutionHistoryResponse = await orGone(
       run,
       () =>
-        source.workflowService.getWorkflowExecutionHistory({
-          namespace: source.options.namespace,
-          execution: run,
-          nextPageToken: nextPageToken ?? null,
-          ...(options.wait && { waitNewEvent: true }),
-        }),
+        abortable(source, options.signal, () =>
+          source.workflowService.getWorkflowExecutionHistory({
+            namespace: source.options.namespace,
+            execution: run,
+            nextPageToken: nextPageToken ?? null,
+            ...(options.wait && { waitNewEvent: true }),
+          }),
+        ),
     );
     nextPageToken = response.nextPageToken;
     const events = response.history?.events ?? [];
@@ -62,6 +64,27 @@ export async function* readReverse(
     const events = response.history?.events ?? [];
     if (events.length > 0) yield events;
   } while (nextPageToken && nextPageToken.length > 0);
+}
+
+/**
+ * Cancels the call when the signal is aborted: a long poll that nobody waits for would outlive the connection. Temporal's
+ * client leaves a listener on the signal of each call, so each has one of its own.
+ */
+async function abortable<T>(
+  source: HistorySource,
+  signal: AbortSignal | undefined,
+  call: () => Promise<T>,
+): Promise<T> {
+  if (!signal) return await call();
+  signal.throwIfAborted();
+  const own = new AbortController();
+  const abort = () => own.abort(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await source.withAbortSignal(own.signal, call);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 async function orGone<T>(run: RunReference, call: () => Promise<T>): Promise<T> {

@@ -71,44 +71,8 @@ export function createPayloadReader(converter: LoadedDataConverter, owner: Paylo
   }
 
   async function readFailure(stored: Failure, context: SerializationContext): Promise<Error | undefined> {
-    const retrieved = await retrieveFailure(stored);
+    const retrieved = await mapFailure(stored, retrieve);
     return await decodeOptionalFailureToOptionalError(converter, retrieved as never, context);
-  }
-
-  /** A failure carries payloads of its own, and so do its causes. */
-  async function retrieveFailure(stored: Failure): Promise<Failure> {
-    if (!stored) return stored;
-    const { encodedAttributes, cause, applicationFailureInfo, timeoutFailureInfo, canceledFailureInfo } =
-      stored;
-    const [attributes] = encodedAttributes ? await retrieve([encodedAttributes as Payload]) : [];
-    return {
-      ...stored,
-      ...(attributes && { encodedAttributes: attributes }),
-      ...(cause && { cause: await retrieveFailure(cause) }),
-      ...(applicationFailureInfo && {
-        applicationFailureInfo: {
-          ...applicationFailureInfo,
-          details: await retrieveAll(applicationFailureInfo.details),
-        },
-      }),
-      ...(timeoutFailureInfo && {
-        timeoutFailureInfo: {
-          ...timeoutFailureInfo,
-          lastHeartbeatDetails: await retrieveAll(timeoutFailureInfo.lastHeartbeatDetails),
-        },
-      }),
-      ...(canceledFailureInfo && {
-        canceledFailureInfo: {
-          ...canceledFailureInfo,
-          details: await retrieveAll(canceledFailureInfo.details),
-        },
-      }),
-    } as Failure;
-  }
-
-  async function retrieveAll(stored: Payloads): Promise<Payloads> {
-    if (!stored?.payloads) return stored;
-    return { payloads: await retrieve(stored.payloads as Payload[]) };
   }
 
   return {
@@ -117,6 +81,36 @@ export function createPayloadReader(converter: LoadedDataConverter, owner: Paylo
     activityFailure: async (stored, activityId) => await readFailure(stored, activityContext(activityId)),
     workflowFailure: async (stored) => await readFailure(stored, workflowContext),
   };
+}
+
+/** A failure with its payloads mapped: it carries some of its own, and so do its causes. */
+async function mapFailure(
+  stored: Failure,
+  map: (payloads: Payload[]) => Promise<Payload[]>,
+): Promise<Failure> {
+  if (!stored) return stored;
+  const mapAll = async (all: Payloads) =>
+    all?.payloads ? { payloads: await map(all.payloads as Payload[]) } : null;
+  const { encodedAttributes, cause, applicationFailureInfo, timeoutFailureInfo, canceledFailureInfo } =
+    stored;
+  const mapped = { ...stored };
+  if (encodedAttributes) mapped.encodedAttributes = (await map([encodedAttributes as Payload]))[0] ?? null;
+  if (cause) mapped.cause = (await mapFailure(cause, map)) ?? null;
+  if (applicationFailureInfo) {
+    const details = await mapAll(applicationFailureInfo.details);
+    mapped.applicationFailureInfo = { ...applicationFailureInfo, details };
+  }
+  if (timeoutFailureInfo) {
+    const lastHeartbeatDetails = await mapAll(timeoutFailureInfo.lastHeartbeatDetails);
+    mapped.timeoutFailureInfo = { ...timeoutFailureInfo, lastHeartbeatDetails };
+  }
+  if (canceledFailureInfo) {
+    mapped.canceledFailureInfo = {
+      ...canceledFailureInfo,
+      details: await mapAll(canceledFailureInfo.details),
+    };
+  }
+  return mapped;
 }
 
 /** Drivers have no common error for an absent object; these are the marks that file systems and S3 leave. */

@@ -8,7 +8,7 @@ import type { RunPlan } from '../protocol.ts';
 const heartbeatTimeoutMs = 12_000;
 
 /** Attempts that a dying worker may cost a call on top of those that its tool's author allows. */
-const crashAllowance = 20;
+const crashAllowance = 30;
 
 /** Attempts of a tool whose author said nothing. */
 const defaultAttempts = 3;

@@ -31,7 +31,10 @@ import { runToolCalls } from './tool-calls.ts';
 /** What the run keeps between turns: references and numbers, never content. */
 interface Run {
   readonly agent: string;
-  readonly limits: Limits;
+  /** Of whoever started the run. */
+  readonly ownLimits: Limits;
+  /** Those, and below them the author's. */
+  limits: Limits;
   readonly spent: Spent;
   readonly deadline: Deadline;
   readonly inbox: Inbox;
@@ -42,6 +45,7 @@ interface Run {
 export async function agent(start: AgentStart): Promise<RunResult> {
   const run: Run = {
     agent: start.agent,
+    ownLimits: { ...start.limits },
     limits: { ...start.limits },
     spent: nothingSpent(),
     deadline: new Deadline(),
@@ -115,8 +119,8 @@ async function callModel(run: Run, id: string, since: Since[]): Promise<ModelTur
       since,
       ...(deadline !== undefined && { deadline }),
     });
-    // The author's limits come with the first reply; those of whoever started the run go before them.
-    Object.assign(run.limits, { ...reply.limits, ...run.limits });
+    // The author's limits come with the first reply that uses the definition.
+    if (reply.limits) run.limits = { ...reply.limits, ...run.ownLimits };
     run.deadline.arm(run.limits.deadlineMs);
     return reply;
   } catch (thrown) {

@@ -3,6 +3,7 @@ import {
   ApplicationFailure,
   isCancellation,
   proxyActivities,
+  sleep,
   TimeoutFailure,
 } from '@temporalio/workflow';
 import { failure, failureTypes } from '../failures.ts';
@@ -25,6 +26,9 @@ const mostInFlight = 32;
 /** Bytes of all results of one turn. */
 const turnBytes = 1024 * 1024;
 const defaultResultBytes = 64 * 1024;
+/** How often and how long apart a `once` call is offered again while a rolling deploy has not reached every worker. */
+const mostDeployAttempts = 20;
+const deployPauseMs = 15_000;
 /** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
 const carriedArguments = 4 * 1024;
 
@@ -107,21 +111,33 @@ function toolInput(
 }
 
 async function runToolCall(
-  id: string,
+  position: string,
   plan: RunPlan,
   input: ExecuteToolInput,
 ): Promise<{ ref: Since; result?: ToolResult }> {
-  const options = toolCallOptions(id, summary(plan.tool, input.input), plan);
-  const { executeTool } = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
-    options,
-  );
-  try {
-    const result = await executeTool(input);
-    return { ref: { result: id, digest: result.digest }, result };
-  } catch (thrown) {
-    if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
-    return { ref: { failed: id, why: explain(thrown, plan) } };
+  const line = summary(plan.tool, input.input);
+  for (let attempt = 1; ; attempt += 1) {
+    const id = attempt === 1 ? position : `${position}~${attempt}`;
+    const activities = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
+      toolCallOptions(id, line, plan),
+    );
+    try {
+      const result = await activities.executeTool(input);
+      return { ref: { result: id, digest: result.digest }, result };
+    } catch (thrown) {
+      if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
+      if (plan.effect === 'once' && attempt < mostDeployAttempts && isUnknownAgent(thrown)) {
+        // The one attempt did not reach the tool: a worker of another build had taken it.
+        await sleep(deployPauseMs);
+        continue;
+      }
+      return { ref: { failed: id, why: explain(thrown, plan) } };
+    }
   }
+}
+
+function isUnknownAgent({ cause }: ActivityFailure): boolean {
+  return cause instanceof ApplicationFailure && cause.type === 'UnknownAgent';
 }
 
 /** What the model is told of a call whose activity failed; throws where that ends the run. */

@@ -18,7 +18,7 @@ test('I4 T2: behind a codec that is bound to the serialization context, a run is
   const plain = await runEventful({});
   const sealed = await runEventful({
     transcripts: noCache,
-    dataConverter: { payloadCodecs: [sealingCodec()] },
+    dataConverter: { payloadCodecs: [sealingCodec()], failureConverterPath },
   });
   expect(sealed.bodies.map(withoutCut)).toEqual(plain.bodies.map(withoutCut));
   expect(sealed.rebuilt).toEqual(sealed.bodies);

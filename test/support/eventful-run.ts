@@ -80,7 +80,8 @@ const turns: ModelServerReply[] = [
 export function eventfulModel({ messages }: Pick<ModelServerRequest, 'messages'>): ModelServerReply {
   const said = messages.filter(({ role }) => role === 'assistant').length;
   const empty = messages.filter(
-    ({ role, content }) => role === 'user' && /reply was empty/.test(String(content)),
+    ({ role, content }) =>
+      role === 'user' && typeof content === 'string' && content.includes('reply was empty'),
   ).length;
   return turns[said + empty] ?? { status: 400 };
 }

@@ -5,7 +5,7 @@ export interface MemoryStorage {
   storage: ExternalStorage;
   objects: Map<string, Payload>;
   /** Deletes the objects whose data hold the text; returns how many. */
-  forget(text: string): number;
+  forget: (text: string) => number;
 }
 
 /** Makes a {@link MemoryStorage}. A missing object fails its readers as the drivers of real stores do. */

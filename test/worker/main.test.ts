@@ -54,16 +54,16 @@ test("an agents module that throws is named, with its own error's words", async 
 
 test('everything wrong with the agents is listed at once', async () => {
   const message = await messageOf({ CADENZA_AGENTS: support('faulty-agents') });
-  expect(message.split('\n')).toEqual([
-    'The agents cannot be used:',
-    expect.stringMatching(/agent "third": tool "no spaces allowed": its name must be/),
-    expect.stringMatching(
-      /agent "third": tool "no spaces allowed": input is not a schema that JSON Schema can express/,
-    ),
-    expect.stringMatching(/agent "third": limits\.turns must be/),
-    '  - two agents are named "twin"; rename one',
-    '  - agent "twin" hands over to "nobody", which is not registered',
-  ]);
+  expect(message).toMatch(/^The agents cannot be used:\n/);
+  for (const problem of [
+    'agent "third": tool "no spaces allowed": its name must be',
+    'agent "third": tool "no spaces allowed": input is not a schema that JSON Schema can express',
+    'agent "third": limits.turns must be',
+    'two agents are named "twin"; rename one',
+    'agent "twin" hands over to "nobody", which is not registered',
+  ]) {
+    expect(message).toContain(`\n  - ${problem}`);
+  }
 });
 
 test('a module without agents is refused', async () => {

@@ -12,11 +12,11 @@ export function tokenize(text: string): string[] {
 }
 
 /**
- * The terms under which a word is found: its stem, and those of its parts where it is written in camel case. None for words
- * that any text has.
+ * The terms under which a word is found: its stem, and those of its parts, as in `maxRetries` and `v7`. None for words that any
+ * text has.
  */
 export function searchTerms(token: string): string[] {
-  const parts = token.split(/(?<=\p{Ll})(?=\p{Lu})/u);
+  const parts = token.split(/(?<=\p{Ll})(?=\p{Lu})|(?<=\p{L})(?=\p{N})|(?<=\p{N})(?=\p{L})/u);
   const words = parts.length > 1 ? [token, ...parts] : [token];
   return [
     ...new Set(

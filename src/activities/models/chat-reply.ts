@@ -5,7 +5,7 @@ import type { ModelReply } from './model.ts';
 // What is read of a completion and nothing more: compatible servers leave out or add fields freely.
 const toolCall = z.object({
   id: z.string().nullish(),
-  function: z.object({ name: z.string().nullish(), arguments: z.unknown() }).nullish(),
+  function: z.object({ name: z.string().nullish(), arguments: z.unknown().optional() }).nullish(),
 });
 const completionSchema = z.object({
   choices: z
@@ -27,7 +27,9 @@ const completionSchema = z.object({
       prompt_tokens_details: z.object({ cached_tokens: z.number().nullish() }).nullish(),
       completion_tokens_details: z.object({ reasoning_tokens: z.number().nullish() }).nullish(),
     })
-    .nullish(),
+    .nullish()
+    // A reply that is paid for is not thrown away because of how it is counted.
+    .catch(null),
 });
 
 /** A chat completion in our terms; `undefined` for a value that is none. Of several choices the first counts. */

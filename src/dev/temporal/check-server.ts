@@ -1,7 +1,7 @@
 import { Connection, isGrpcServiceError } from '@temporalio/client';
 import type { NativeConnectionOptions } from '@temporalio/worker';
 import { describeError } from './errors.ts';
-import { acceptsConnections, LOOPBACK } from './ports.ts';
+import { acceptsConnections, LOOPBACK, UI_PORT_OFFSET } from './ports.ts';
 
 /** What a client's `Connection` and a worker's `NativeConnection` both take. */
 export type TemporalConnectionOptions = Pick<NativeConnectionOptions, 'tls' | 'apiKey' | 'metadata'> & {
@@ -66,7 +66,7 @@ export async function findWebUi(address: string): Promise<string | undefined> {
   if (/\.(tmprl\.cloud|temporal\.io)$/.test(host)) return 'https://cloud.temporal.io';
   if (!isLoopback(host)) return undefined;
   // The development server puts it 1000 above its own port, the usual compose files on 8080.
-  for (const candidate of [port + 1_000, 8_080]) {
+  for (const candidate of [port + UI_PORT_OFFSET, 8_080]) {
     const url = `http://${LOOPBACK}:${candidate}`;
     try {
       const response = await fetch(`${url}/api/v1/settings`, { signal: AbortSignal.timeout(1_000) });

@@ -10,9 +10,6 @@ import { spawnLeashed, STOP_GRACE_MS } from './leash.ts';
 import type { LeashedCommand, LeashedProcess, ProcessEnd } from './leash.ts';
 import { acceptsConnections, findFreePorts, LOOPBACK } from './ports.ts';
 
-/** The Web UI's port is this much above the server's, as Temporal's own tools have it. */
-export const UI_PORT_OFFSET = 1_000;
-
 /**
  * A stock server lets one workflow wait for a queue that is polled 20 times a second: 101 ms an activity instead of about 10. The
  * second setting gives an activity to the worker that holds the workflow, where the transcript is warm.
@@ -24,7 +21,7 @@ const DYNAMIC_CONFIG = [
 
 const START_LIMIT_MS = 90_000;
 const PORT_ATTEMPTS = 4;
-const LOG_TAIL_BYTES = 2_000;
+const LOG_TAIL_CHARACTERS = 2_000;
 
 /** Variables the server may need; it has no business with the others (keys, and TEMPORAL_… settings meant for clients). */
 const SERVER_ENV = [
@@ -72,13 +69,15 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   const log = openLog(options.logFile);
   try {
     for (let attempt = 1; ; attempt++) {
-      const wanted = attempt === 1 ? options.port : undefined;
-      const wantedUi = wanted === undefined ? undefined : wanted + UI_PORT_OFFSET;
-      const [port = 0, uiPort = 0] = await findFreePorts([wanted, wantedUi]);
+      const { port, uiPort } = await findFreePorts(attempt === 1 ? options.port : undefined);
       options.signal?.throwIfAborted();
       const from = fstatSync(log).size;
       const server = spawnServer(options, port, uiPort, log);
-      const failure = await waitUntilReady(server, port, options, () => fstatSync(log).size > from);
+      const failure = await waitUntilReady(
+        server,
+        { port, uiPort, written: () => readFrom(log, from) },
+        options,
+      );
       if (failure === undefined) {
         server.child.unref();
         const address = `${LOOPBACK}:${port}`;
@@ -88,7 +87,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
       }
       await endNow(server);
       options.signal?.throwIfAborted();
-      const tail = readTail(log, from);
+      const tail = readFrom(log, from).slice(-LOG_TAIL_CHARACTERS);
       // Somebody else took a port between our look and the server's.
       const portTaken = /address already in use|only one usage of each socket address/i.test(tail);
       if (portTaken && attempt < PORT_ATTEMPTS) continue;
@@ -148,9 +147,8 @@ function spawnServer(options: DevServerOptions, port: number, uiPort: number, lo
 /** Undefined once it is ready, else why it is not going to be. */
 async function waitUntilReady(
   server: LeashedProcess,
-  port: number,
+  its: { port: number; uiPort: number; written: () => string },
   options: DevServerOptions,
-  hasWrittenLog: () => boolean,
 ): Promise<string | undefined> {
   let end: ProcessEnd | undefined;
   void server.exited.then((how) => (end = how));
@@ -161,15 +159,21 @@ async function waitUntilReady(
     if (options.signal?.aborted === true) return 'it was interrupted';
     if (Date.now() - startedAt > START_LIMIT_MS)
       return `it did not answer within ${START_LIMIT_MS / 1_000} s`;
-    if (await acceptsConnections(LOOPBACK, port)) {
-      if (await isReady(`${LOOPBACK}:${port}`, options.namespace)) readyAt ??= Date.now();
-      // What answers might be another server that was quicker to take the port; ours then ends with an error. Ours
-      // is the one once it has printed its address; a release that prints nothing must stay alive for a while.
-      if (readyAt !== undefined && end === undefined && (hasWrittenLog() || Date.now() - readyAt > 3_000))
-        return undefined;
+    if (await answers(its.port, its.uiPort, options)) {
+      readyAt ??= Date.now();
+      // What answers might be another server that was quicker to take a port; ours then ends with an error. Ours it is once
+      // it has printed the address; a release that prints nothing must stay alive for a while.
+      const announced = new RegExp(`^Server:\\s.*:${its.port}$`, 'm').test(its.written());
+      if (end === undefined && (announced || Date.now() - readyAt > 3_000)) return undefined;
     }
     await sleep(50);
   }
+}
+
+async function answers(port: number, uiPort: number, { namespace, ui }: DevServerOptions): Promise<boolean> {
+  if (!(await acceptsConnections(LOOPBACK, port))) return false;
+  if (ui && !(await acceptsConnections(LOOPBACK, uiPort))) return false;
+  return isReady(`${LOOPBACK}:${port}`, namespace);
 }
 
 async function endNow(server: LeashedProcess): Promise<void> {
@@ -188,10 +192,8 @@ function openLog(path: string | undefined): number {
   return fd;
 }
 
-function readTail(log: number, from: number): string {
-  const { size } = fstatSync(log);
-  const start = Math.max(from, size - LOG_TAIL_BYTES);
-  const buffer = Buffer.alloc(size - start);
+function readFrom(log: number, start: number): string {
+  const buffer = Buffer.alloc(Math.max(0, fstatSync(log).size - start));
   readSync(log, buffer, 0, buffer.length, start);
   return buffer.toString('utf8').trim();
 }
