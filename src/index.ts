@@ -16,6 +16,7 @@ export {
   type ToolOptions,
   type ToolRetryPolicy,
 } from './agents/define-tool.ts';
+export type { Delegate, Handoff } from './agents/routes.ts';
 export type { RunLimits } from './agent-start.ts';
 export { failureTypes, type FailureType } from './failures.ts';
-export type { Effect, Json, Limits, RunResult, Usage } from './protocol.ts';
+export type { Effect, Item, Json, Limits, RunResult, Usage } from './protocol.ts';

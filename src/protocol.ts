@@ -56,6 +56,8 @@ export interface Limits {
   cost?: number;
   /** Milliseconds from the run's start. Default: none. */
   deadlineMs?: number;
+  /** Runs below the root: handoffs and delegations of handoffs and delegations. Default 8. */
+  depth?: number;
   /** Faulty turns in a row (unknown tools, arguments that fail their schema, empty replies). Default 5. */
   mistakes?: number;
 }
@@ -66,7 +68,30 @@ export interface AgentStart {
   /** Checked against the agent's input schema by the first turn; read from the history afterwards. */
   input?: Json;
   limits?: Limits;
+  /** The share of the parent's limits that this run may use, where it has a parent. No limit of its own exceeds it. */
+  lease?: Limits;
+  /** The conversation so far, where another agent handed over. */
+  conversation?: Inheritance;
+  /** Where the run stands in its tree, where it is not the root. */
+  tree?: TreePlace;
 }
+
+/** A run's place below another. */
+export interface TreePlace {
+  /** Runs above this one. */
+  depth: number;
+  /** The agents above this one, from the root. */
+  path: string[];
+  /** The position in the parent of the call that this run answers: `turn-6.0`. */
+  call: string;
+}
+
+/**
+ * A conversation that another run began: by reference into that run's history, while it waits for this one on the same task
+ * queue; otherwise by value.
+ */
+export type Inheritance =
+  { from: { workflowId: string; runId: string; id: string; since: Since[] } } | { items: Item[] };
 
 /** What a run has used. */
 export interface RunTotals {
@@ -100,9 +125,13 @@ export interface RunResult<Output = Json> extends RunTotals {
  */
 export type Since =
   | { input: true }
+  | { inherited: true }
   | { reply: string; digest: string }
   | { result: string; digest: string }
   | { refused: string }
+  /** The call's result is the output of the child run that it started. */
+  | { child: string }
+  | { handedOver: string; to: string }
   | { message: string }
   | { failed: string; why: string };
 
@@ -161,6 +190,7 @@ export interface ModelTurn {
 /** What a reply means for the run. */
 export type Decision =
   | { kind: 'calls'; calls: CallPlan[] }
+  | HandoffDecision
   /** The run's output. Absent: the reply's text, which is JSON where `json` says so. */
   | { kind: 'output'; output?: Json; json?: true }
   /** A faulty reply; `problem` goes back to the model as a message. */
@@ -169,7 +199,28 @@ export type Decision =
   | { kind: 'end'; type: string; message: string };
 
 /** What happens to one tool call of a reply, in the model's order. */
-export type CallPlan = RunPlan | { refused: string };
+export type CallPlan = RunPlan | DelegatePlan | { refused: string };
+
+/** Control passes to another agent, whose output is this run's. The other calls of the reply are refused. */
+export interface HandoffDecision {
+  kind: 'handoff';
+  agent: string;
+  /** The handoff's place among the reply's calls. */
+  index: number;
+  calls: CallPlan[];
+  /** Where the other agent's workers listen, if elsewhere. */
+  taskQueue?: string;
+  /** The conversation by value: it is small, filtered, or goes to another task queue. */
+  carried?: Item[];
+}
+
+/** A call that another agent answers, as a child run. */
+export interface DelegatePlan {
+  delegate: string;
+  taskQueue?: string;
+  /** The agent's input is the text of the argument `task`, not the arguments as they are. */
+  text?: true;
+}
 
 /** A call that runs as an `executeTool` activity under these options. */
 export interface RunPlan {

@@ -2,10 +2,19 @@ import type { Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { RegisteredAgent } from '../agents/registry.ts';
 import { digestText } from '../digest.ts';
-import { failure } from '../failures.ts';
-import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
+import { describeThrown, failure, toError } from '../failures.ts';
+import {
+  callsOf,
+  names,
+  protocolVersion,
+  type CallModelInput,
+  type Decision,
+  type Item,
+  type ModelTurn,
+  type ReplyPart,
+} from '../protocol.ts';
 import { chatRequest } from '../transcript/chat-request.ts';
-import type { Conversation } from '../transcript/transcript.ts';
+import { closeOpenCalls, handedOverText, type Conversation } from '../transcript/transcript.ts';
 import { decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
@@ -48,7 +57,7 @@ export async function callModel(
     const reply = await ask(dependencies, registered, input, context, () =>
       chatRequest(definition.snapshot, conversation.items),
     );
-    const decision = await decide(registered, reply);
+    const decision = carry(registered, conversation, reply, await decide(registered, reply));
     const cost = costOf(definition.snapshot.model, reply.usage, prices);
     const text = JSON.stringify(reply.items);
     const turn: ModelTurn = {
@@ -64,6 +73,51 @@ export async function callModel(
     store.remember(runId, context.info.activityId, turn, text.length);
     return Buffer.byteLength(text) > largestReply ? await storeInParts(context, turn, text) : turn;
   });
+}
+
+/** A conversation up to this length goes to the next agent by value: cheaper than reading another run's history. */
+const smallConversation = 8 * 1024;
+
+/** Adds to a handoff the conversation that goes along, where it goes by value. */
+function carry(
+  registered: RegisteredAgent,
+  conversation: Conversation,
+  reply: ModelReply,
+  decision: Decision,
+): Decision {
+  if (decision.kind !== 'handoff') return decision;
+  const calls = callsOf(reply.items);
+  const route = registered.routes.get(calls[decision.index]?.name ?? '');
+  const answers = calls.map((call, index): Item => {
+    const plan = decision.calls[index];
+    const refused = plan && 'refused' in plan && index !== decision.index ? plan.refused : undefined;
+    return refused === undefined
+      ? { type: 'result', id: call.id, output: handedOverText(decision.agent) }
+      : { type: 'result', id: call.id, output: refused, error: true };
+  });
+  const items = [...conversation.items, ...reply.items, ...answers];
+  if (route?.filter) return { ...decision, carried: filtered(registered, route.filter, items) };
+  const byValue = decision.taskQueue !== undefined || JSON.stringify(items).length <= smallConversation;
+  return byValue ? { ...decision, carried: items } : decision;
+}
+
+function filtered(
+  { agent }: RegisteredAgent,
+  filter: (items: readonly Item[]) => Item[],
+  items: readonly Item[],
+): Item[] {
+  try {
+    return closeOpenCalls(filter(items), 'the call is not part of what was handed over');
+  } catch (thrown) {
+    throw failure(
+      'AgentCodeFailed',
+      `a handoff filter of agent "${agent.name}" threw: ${describeThrown(thrown)}`,
+      {
+        cause: toError(thrown),
+        final: true,
+      },
+    );
+  }
 }
 
 /** Sends the request, bounded by the model's own time and the run's deadline. */

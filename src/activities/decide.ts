@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { RegisteredAgent } from '../agents/registry.ts';
+import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
+import type { Route } from '../agents/routes.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import { callsOf, type CallItem, type CallPlan, type Decision, type Json } from '../protocol.ts';
@@ -27,18 +28,30 @@ export async function decide(agent: RegisteredAgent, reply: ModelReply): Promise
   const plans = await Promise.all(
     calls.map(async (call, index) => {
       const cut = reply.stopped === 'cut' && index === calls.length - 1;
-      return cut
-        ? {
-            refused:
-              'Not executed: the reply reached the length limit within this call. Send it again, shorter.',
-          }
-        : await planCall(agent, call);
+      return cut ? { refused: cutCall } : await planCall(agent, call);
     }),
   );
-  return { kind: 'calls', calls: plans };
+  return decideCalls(plans);
 }
 
-async function planCall(agent: RegisteredAgent, call: CallItem): Promise<CallPlan> {
+const cutCall = 'Not executed: the reply reached the length limit within this call. Send it again, shorter.';
+/** Longest arguments of a call that another agent answers: they become the input of its run. */
+const longestTask = 256 * 1024;
+
+/** A plan, or the wish to hand over, of which a reply can have only one. */
+type Wish = CallPlan | { handoff: Route };
+
+function decideCalls(wishes: Wish[]): Decision {
+  const index = wishes.findIndex((wish) => 'handoff' in wish);
+  const chosen = wishes[index];
+  if (!chosen || !('handoff' in chosen)) return { kind: 'calls', calls: wishes as CallPlan[] };
+  const { agent, taskQueue } = chosen.handoff;
+  const refused = `Not executed: the same reply passed control to "${agent}".`;
+  const calls = wishes.map((wish) => ('refused' in wish ? wish : { refused }));
+  return { kind: 'handoff', agent, index, calls, ...(taskQueue !== undefined && { taskQueue }) };
+}
+
+async function planCall(agent: RegisteredAgent, call: CallItem): Promise<Wish> {
   if (call.id.includes(duplicateMark)) {
     return {
       refused:
@@ -46,14 +59,30 @@ async function planCall(agent: RegisteredAgent, call: CallItem): Promise<CallPla
     };
   }
   const registered = agent.tools.get(call.name);
-  if (!registered) return { refused: unknownTool(agent, call.name) };
+  const route = agent.routes.get(call.name);
+  if (!registered && !route) return { refused: unknownTool(agent, call.name) };
   const parsed = parseArguments(call.arguments);
   if ('problem' in parsed) return { refused: parsed.problem };
   const checked = await checkInput(agent, call.name, parsed.value);
   if ('problem' in checked) return { refused: checked.problem };
-  const { tool, timeoutMs, retry, maxBytes } = registered;
+  return registered ? planTool(registered) : planRoute(route as Route, call);
+}
+
+function planRoute(route: Route, call: CallItem): Wish {
+  if (route.kind === 'handoff') return { handoff: route };
+  if (call.arguments.length > longestTask) {
+    return { refused: `The task is longer than ${longestTask} characters. Send a shorter one.` };
+  }
   return {
-    tool: call.name,
+    delegate: route.agent,
+    ...(route.taskQueue !== undefined && { taskQueue: route.taskQueue }),
+    ...(route.wrapsText && { text: true as const }),
+  };
+}
+
+function planTool({ tool, timeoutMs, retry, maxBytes }: RegisteredTool): CallPlan {
+  return {
+    tool: tool.name,
     effect: tool.effect ?? 'once',
     timeoutMs,
     maxBytes,
@@ -64,7 +93,7 @@ async function planCall(agent: RegisteredAgent, call: CallItem): Promise<CallPla
 
 /** Tells the model which tools there are. */
 export function unknownTool(agent: RegisteredAgent, name: string): string {
-  const known = [...agent.tools.keys()];
+  const known = [...agent.tools.keys(), ...agent.routes.keys()];
   return `There is no tool "${name.slice(0, 100)}". ${known.length > 0 ? `The tools are: ${known.join(', ')}.` : 'There are no tools: answer directly.'}`;
 }
 
@@ -86,7 +115,7 @@ export async function checkInput(
   tool: string,
   value: Json,
 ): Promise<{ input: unknown } | { problem: string }> {
-  const schema = agent.tools.get(tool)?.tool.input;
+  const schema = agent.tools.get(tool)?.tool.input ?? agent.routes.get(tool)?.input;
   if (!schema) return { problem: unknownTool(agent, tool) };
   const parsed = await parse(agent, schema, value);
   if (parsed.success) return { input: parsed.data };

@@ -11,10 +11,8 @@ export function runHistory(context: Context): RunHistory {
   return {
     source,
     run: workflowExecution,
-    reader: createPayloadReader(context.client.options.loadedDataConverter, {
-      namespace,
-      workflowId: workflowExecution.workflowId,
-    }),
+    readerFor: (workflowId) =>
+      createPayloadReader(context.client.options.loadedDataConverter, { namespace, workflowId }),
     signal: context.cancellationSignal,
   };
 }

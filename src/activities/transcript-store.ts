@@ -1,13 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { failure } from '../failures.ts';
-import {
-  readForward,
-  readReverse,
-  type HistoryEvent,
-  type HistorySource,
-  type RunReference,
-} from '../transcript/history-events.ts';
-import type { PayloadReader } from '../transcript/payload-reader.ts';
+import { readReverse, type HistoryEvent, type RunReference } from '../transcript/history-events.ts';
+import { addEvents, readTranscript, type TranscriptSource } from '../transcript/read-transcript.ts';
 import { RecordReader } from '../transcript/records.ts';
 import {
   baseOf,
@@ -50,10 +44,8 @@ interface Entry {
 }
 
 /** Where and how one run's history is read. */
-export interface RunHistory {
-  source: HistorySource;
+export interface RunHistory extends TranscriptSource {
   run: RunReference;
-  reader: PayloadReader;
   signal?: AbortSignal;
 }
 
@@ -154,9 +146,11 @@ export class TranscriptStore {
   }
 
   private async readAll(history: RunHistory): Promise<Transcript> {
-    const events: HistoryEvent[] = [];
-    for await (const page of readForward(history.source, history.run)) events.push(...page);
-    return await this.transcribe(history, events, undefined);
+    return await readTranscript(this.counting(history), history.run);
+  }
+
+  private counting(history: RunHistory): TranscriptSource {
+    return { ...history, onRead: (events) => (this.counters.events += events) };
   }
 
   /** The events after the known call was scheduled; `undefined` where the history does not hold it. */
@@ -176,18 +170,14 @@ export class TranscriptStore {
   private async transcribe(
     history: RunHistory,
     events: readonly HistoryEvent[],
-    known: Conversation | undefined,
+    known: Conversation,
   ): Promise<Transcript> {
     this.counters.events += events.length;
     const transcript = new Transcript(known);
-    const records = new RecordReader(history.reader);
-    const first = known ? Number(events[0]?.eventId) : 0;
-    for (const event of events) {
-      // What was scheduled before the known call and finished after it belongs to a turn that is already known.
-      if (known && finishesEarlier(event, first)) continue;
-      const record = await records.read(event);
-      if (record) transcript.add(record);
-    }
+    const first = Number(events[0]?.eventId);
+    // What was scheduled before the known call and finished after it belongs to a turn that is already known.
+    const later = events.filter((event) => !finishesEarlier(event, first));
+    await addEvents(transcript, new RecordReader(history.readerFor(history.run.workflowId)), later, history);
     return transcript;
   }
 
@@ -244,6 +234,12 @@ function freshContents(fresh: ReadonlyMap<string, ModelTurn | ToolResult>): Cont
   return {
     input: () => {
       throw new MissingContent('the input is read from the history');
+    },
+    inherited: () => {
+      throw new MissingContent('what was handed over is read from the history');
+    },
+    child: () => {
+      throw new MissingContent('the output of a child is read from the history');
     },
     reply: (id, digest) => find(id, digest) as ModelTurn,
     result: (id, digest) => find(id, digest) as ToolResult,

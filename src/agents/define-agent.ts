@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { RunLimits } from '../agent-start.ts';
 import type { Json } from '../protocol.ts';
 import type { AnyTool } from './define-tool.ts';
+import type { Delegate, Handoff } from './routes.ts';
 
 /** What an instructions function knows of the run. */
 export interface InstructionsContext<Input> {
@@ -42,8 +43,10 @@ export interface AgentOptions<Name extends string, In extends z.ZodType, Out ext
   model?: string;
   settings?: ModelSettings;
   tools?: readonly AnyTool[];
-  /** Names of agents this one may pass control to. */
-  handoffs?: readonly string[];
+  /** Agents this one may pass control to: their output becomes this run's. Names, or {@link Handoff}s. */
+  handoffs?: readonly (string | Handoff)[];
+  /** Agents this one may give sub-tasks: their output comes back as the result of the call. Names, or {@link Delegate}s. */
+  delegates?: readonly (string | Delegate)[];
   /** Default: a string. */
   input?: In;
   /** Default: the text of the model's last reply. */

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import { digestJson, digestText } from '../digest.ts';
-import { describeThrown } from '../failures.ts';
 import type { DefinitionSnapshot, Json, Limits, ToolRetry, ToolSchema } from '../protocol.ts';
 import { isAgent, settingsJson, type AnyAgent } from './define-agent.ts';
 import type { AnyTool } from './define-tool.ts';
+import { jsonSchema } from './json-schema.ts';
+import { delegateRoute, handoffRoute, type Delegate, type Handoff, type Route } from './routes.ts';
 import { isStrictSchema } from './strict-schema.ts';
 
 /** Agents as they are handed to a worker: a list, or modules whose exports hold them. */
@@ -23,6 +24,8 @@ export interface RegisteredAgent {
   /** Absent where the output is the model's text. */
   readonly output?: { name: string; schema: Json; strict: boolean; zod: z.ZodType };
   readonly tools: ReadonlyMap<string, RegisteredTool>;
+  /** Handoffs and delegations, by the names of the tools that stand for them. */
+  readonly routes: ReadonlyMap<string, Route>;
   readonly limits: Limits;
   readonly modelTimeoutMs: number;
   /** Digest of everything in the definition that the model or the run can notice. */
@@ -54,20 +57,17 @@ const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
  */
 export function createRegistry(...sources: AgentSource[]): Registry {
   const problems: string[] = [];
-  const agents = new Map<string, RegisteredAgent>();
+  const definitions = new Map<string, AnyAgent>();
   const seen = new Set<unknown>();
   for (const agent of sources.flatMap(agentsOf)) {
     if (seen.has(agent)) continue;
     seen.add(agent);
-    if (agents.has(agent.name)) problems.push(`two agents are named "${agent.name}"; rename one`);
-    else agents.set(agent.name, register(agent, problems));
+    if (definitions.has(agent.name)) problems.push(`two agents are named "${agent.name}"; rename one`);
+    else definitions.set(agent.name, agent);
   }
-  for (const { agent } of agents.values()) {
-    for (const target of agent.handoffs ?? []) {
-      if (!agents.has(target))
-        problems.push(`agent "${agent.name}" hands over to "${target}", which is not registered`);
-    }
-  }
+  const agents = new Map(
+    [...definitions].map(([name, agent]) => [name, register(agent, definitions, problems)] as const),
+  );
   if (agents.size === 0) problems.push('there is no agent; pass the module that exports them, or a list');
   if (problems.length > 0) {
     throw new TypeError(
@@ -86,7 +86,11 @@ function agentsOf(source: AgentSource): AnyAgent[] {
   });
 }
 
-function register(agent: AnyAgent, problems: string[]): RegisteredAgent {
+function register(
+  agent: AnyAgent,
+  known: ReadonlyMap<string, AnyAgent>,
+  problems: string[],
+): RegisteredAgent {
   const where = `agent "${agent.name}"`;
   const note = (problem: string) => problems.push(`${where}: ${problem}`);
   if (!isName(agent.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
@@ -104,11 +108,12 @@ function register(agent: AnyAgent, problems: string[]): RegisteredAgent {
     } else if (tools.has(tool.name)) note(`two tools are named "${tool.name}"`);
     else tools.set(tool.name, registerTool(tool, note));
   }
+  const routes = routesOf(agent, known, tools, note);
   const output =
     agent.output && !isText(agent.output) ? registerOutput(agent.output, agent.name, note) : undefined;
   const settings = settingsJson(agent.settings);
   const surface = {
-    tools: [...tools.values()].map(({ schema }) => schema),
+    tools: [...tools.values(), ...routes.values()].map(({ schema }) => schema),
     ...(output && { output: { name: output.name, schema: output.schema, strict: output.strict } }),
     ...(Object.keys(settings).length > 0 && { settings }),
   };
@@ -117,11 +122,51 @@ function register(agent: AnyAgent, problems: string[]): RegisteredAgent {
     input,
     ...(output && { output }),
     tools,
+    routes,
     limits: limitsOf(agent, note),
     modelTimeoutMs: attemptTime(agent.modelTimeout ?? '10 minutes', 'modelTimeout', note),
     source: digestText(digestJson(surface as unknown as Json), agent.model ?? '', instructionsText(agent)),
     surface,
   };
+}
+
+function routesOf(
+  agent: AnyAgent,
+  known: ReadonlyMap<string, AnyAgent>,
+  tools: ReadonlyMap<string, RegisteredTool>,
+  note: (problem: string) => void,
+): ReadonlyMap<string, Route> {
+  const routes = new Map<string, Route>();
+  const add = (what: string, target: Handoff | Delegate, route: () => Route) => {
+    if (!known.has(target.agent) && target.taskQueue === undefined) {
+      note(`${what} "${target.agent}", which is not registered; name its taskQueue if it runs elsewhere`);
+      return;
+    }
+    const made = route();
+    const { name } = made.schema;
+    if (tools.has(name) || routes.has(name)) note(`two of its tools would be named "${name}"`);
+    else routes.set(name, made);
+  };
+  for (const entry of agent.handoffs ?? []) {
+    const handoff: Handoff = typeof entry === 'string' ? { agent: entry } : entry;
+    const target = known.get(handoff.agent);
+    if (target?.input && !isText(target.input)) {
+      note(`hands over to "${handoff.agent}", whose input is not text; make it a delegate`);
+    }
+    const toSchema = (schema: z.ZodType) => jsonSchema(schema, 'input', note);
+    add('hands over to', handoff, () => handoffRoute(handoff, target?.description, toSchema));
+  }
+  for (const entry of agent.delegates ?? []) {
+    const delegate: Delegate = typeof entry === 'string' ? { agent: entry } : entry;
+    const target = known.get(delegate.agent);
+    const input = target?.input ?? delegate.input ?? z.string();
+    const toSchema = (schema: z.ZodType) =>
+      jsonSchema(schema, `the input of delegate "${delegate.agent}"`, note);
+    add('delegates to', delegate, () =>
+      delegateRoute(delegate, { input, description: target?.description }, toSchema, isStrictSchema),
+    );
+  }
+  return routes;
 }
 
 function registerTool(tool: AnyTool, agentNote: (problem: string) => void): RegisteredTool {
@@ -195,33 +240,6 @@ function registerOutput(
 
 function isText(schema: z.ZodType): boolean {
   return schema instanceof z.ZodString;
-}
-
-function jsonSchema(
-  schema: unknown,
-  what: string,
-  note: (problem: string) => void,
-  io: 'input' | 'output' = 'input',
-): Json {
-  try {
-    // Draft 7 is what the providers document; `$schema` itself is noise in every request.
-    const { $schema: _, ...rest } = z.toJSONSchema(schema as z.ZodType, { target: 'draft-7', io }) as {
-      [key: string]: Json;
-    };
-    return closeObjects(JSON.parse(JSON.stringify(rest)) as Json);
-  } catch (thrown) {
-    note(`${what} is not a schema that JSON Schema can express: ${describeThrown(thrown)}`);
-    return {};
-  }
-}
-
-/** Tells the model that an object takes no other keys, as zod drops them anyway. */
-function closeObjects(schema: Json): Json {
-  if (Array.isArray(schema)) return schema.map(closeObjects);
-  if (schema === null || typeof schema !== 'object') return schema;
-  const closed = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, closeObjects(value)]));
-  const open = closed.type === 'object' && 'properties' in closed && !('additionalProperties' in closed);
-  return open ? { ...closed, additionalProperties: false } : closed;
 }
 
 function limitsOf(agent: AnyAgent, note: (problem: string) => void): Limits {

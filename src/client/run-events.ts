@@ -30,6 +30,10 @@ export type RunEvent = { cursor: string; at: Date } & (
       attempts: number;
     }
   | { type: 'tool-failed'; turn: number; call: string; tool: string; message: string }
+  /** Another agent's run began below this one: to answer a call, or to take over. */
+  | { type: 'agent-started'; turn: number; call: string; agent: string; workflowId: string; handoff: boolean }
+  | { type: 'agent-finished'; turn: number; call: string; workflowId: string; output: Json }
+  | { type: 'agent-failed'; turn: number; call: string; workflowId: string; message: string }
   | { type: 'message'; id: string; text: string }
   | { type: 'cancel-requested' }
   | { type: 'completed'; result: RunResult }
@@ -141,6 +145,23 @@ class Translator {
       case 'activity-failed':
         if (!this.tools.has(record.id)) return undefined;
         return { type: 'tool-failed', ...this.call(record.id), message: record.error?.message ?? record.how };
+      case 'child-started': {
+        const { agent, workflowId, handoff } = record;
+        return { type: 'agent-started', ...place(record.call), agent, workflowId, handoff };
+      }
+      case 'child-finished': {
+        const { workflowId, result } = record;
+        return { type: 'agent-finished', ...place(record.call), workflowId, output: result.output };
+      }
+      case 'child-failed': {
+        const { workflowId, error } = record;
+        return {
+          type: 'agent-failed',
+          ...place(record.call),
+          workflowId,
+          message: error?.message ?? 'it was ended',
+        };
+      }
       case 'message':
         return { type: 'message', ...record.message };
       case 'cancel-requested':
@@ -155,7 +176,7 @@ class Translator {
   }
 
   private call(id: string): { turn: number; call: string; tool: string } {
-    return { turn: turnOf(parseCallId(id).reply), call: id, tool: this.tools.get(id) ?? '' };
+    return { ...place(id), tool: this.tools.get(id) ?? '' };
   }
 }
 
@@ -171,6 +192,10 @@ function replied({ id, turn, attempt }: Extract<HistoryRecord, { kind: 'model-re
     ...(turn.cost !== undefined && { cost: turn.cost }),
     attempts: attempt,
   };
+}
+
+function place(call: string): { turn: number; call: string } {
+  return { turn: turnOf(parseCallId(call).reply), call };
 }
 
 /** The turn that an activity id names: `turn-6` and `turn-6~2` are both of turn 6. */

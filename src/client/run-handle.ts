@@ -3,6 +3,7 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import { names, type AgentStart, type RunResult, type RunStatus, type UserMessage } from '../protocol.ts';
 import { readForward } from '../transcript/history-events.ts';
 import { createPayloadReader, type PayloadReader } from '../transcript/payload-reader.ts';
+import { readInheritance } from '../transcript/read-transcript.ts';
 import { RecordReader } from '../transcript/records.ts';
 import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
@@ -107,13 +108,16 @@ export class RunHandle<Output> {
   async requests(): Promise<RebuiltRequest[]> {
     const { runId } = await this.handle.describe();
     const pages = readForward(this.client.workflow, { workflowId: this.workflowId, runId });
-    return await rebuildRequests(flatten(pages), this.payloads());
+    const source = { source: this.client.workflow, readerFor: (id: string) => this.payloads(id) };
+    return await rebuildRequests(flatten(pages), this.payloads(), async (inheritance) =>
+      readInheritance(source, inheritance),
+    );
   }
 
-  private payloads(): PayloadReader {
+  private payloads(workflowId = this.workflowId): PayloadReader {
     return createPayloadReader(this.client.options.loadedDataConverter, {
       namespace: this.client.options.namespace,
-      workflowId: this.workflowId,
+      workflowId,
     });
   }
 }

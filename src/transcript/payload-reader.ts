@@ -25,6 +25,8 @@ export interface PayloadOwner {
  */
 export interface PayloadReader {
   workflow(payloads: Payloads): Promise<unknown>;
+  /** Input or result of a child, whose own id is the context. */
+  child(payloads: Payloads, workflowId: string): Promise<unknown>;
   activity(payloads: Payloads, activityId: string): Promise<unknown>;
   activityFailure(failure: Failure, activityId: string): Promise<Error | undefined>;
   workflowFailure(failure: Failure): Promise<Error | undefined>;
@@ -77,6 +79,8 @@ export function createPayloadReader(converter: LoadedDataConverter, owner: Paylo
 
   return {
     workflow: async (payloads) => await read(payloads, workflowContext),
+    child: async (payloads, workflowId) =>
+      await read(payloads, { type: 'workflow', namespace: owner.namespace, workflowId }),
     activity: async (payloads, activityId) => await read(payloads, activityContext(activityId)),
     activityFailure: async (stored, activityId) => await readFailure(stored, activityContext(activityId)),
     workflowFailure: async (stored) => await readFailure(stored, workflowContext),

@@ -6,6 +6,7 @@ import {
   type ExecuteToolInput,
   type ModelTurn,
   type ReplyPart,
+  type RunResult,
   type ToolResult,
   type UserMessage,
 } from '../protocol.ts';
@@ -22,6 +23,9 @@ export type HistoryRecord = { event: number; at: number } & (
   | { kind: 'activity-failed'; id: string; how: 'failed' | 'timed out' | 'cancelled'; error?: Error }
   | { kind: 'reply-part'; part: ReplyPart }
   | { kind: 'message'; message: UserMessage }
+  | { kind: 'child-started'; call: string; agent: string; workflowId: string; handoff: boolean }
+  | { kind: 'child-finished'; call: string; workflowId: string; result: RunResult }
+  | { kind: 'child-failed'; call: string; workflowId: string; error?: Error }
   | { kind: 'cancel-requested' }
   | { kind: 'completed'; result: unknown }
   | { kind: 'closed'; how: 'failed' | 'timed out' | 'cancelled' | 'terminated'; error?: Error }
@@ -32,6 +36,7 @@ export type HistoryRecord = { event: number; at: number } & (
 export class RecordReader {
   private readonly scheduled = new Map<number, { id: string; type: string }>();
   private readonly attempts = new Map<number, number>();
+  private readonly children = new Map<number, { call: string; workflowId: string }>();
   private readonly payloads: PayloadReader;
 
   constructor(payloads: PayloadReader) {
@@ -55,7 +60,41 @@ export class RecordReader {
     if (message)
       return { ...base, kind: 'message', message: (await this.payloads.workflow(message)) as UserMessage };
     if (event.workflowExecutionCancelRequestedEventAttributes) return { ...base, kind: 'cancel-requested' };
-    return await this.readClose(event, base);
+    const child = await this.readChild(event, base);
+    return child === null ? await this.readClose(event, base) : child;
+  }
+
+  private async readChild(
+    event: HistoryEvent,
+    base: { event: number; at: number },
+  ): Promise<HistoryRecord | undefined | null> {
+    const initiated = event.startChildWorkflowExecutionInitiatedEventAttributes;
+    if (initiated) {
+      const workflowId = initiated.workflowId ?? '';
+      const start = (await this.payloads.child(initiated.input, workflowId)) as AgentStart | undefined;
+      if (!start?.tree) return undefined;
+      const { call } = start.tree;
+      this.children.set(base.event, { call, workflowId });
+      const handoff = start.conversation !== undefined;
+      return { ...base, kind: 'child-started', call, agent: start.agent, workflowId, handoff };
+    }
+    const completed = event.childWorkflowExecutionCompletedEventAttributes;
+    const failed = event.childWorkflowExecutionFailedEventAttributes;
+    const ended =
+      completed ??
+      failed ??
+      event.childWorkflowExecutionCanceledEventAttributes ??
+      event.childWorkflowExecutionTerminatedEventAttributes ??
+      event.childWorkflowExecutionTimedOutEventAttributes;
+    if (!ended) return null;
+    const child = this.children.get(Number(ended.initiatedEventId));
+    if (!child) return undefined;
+    if (completed) {
+      const result = (await this.payloads.child(completed.result, child.workflowId)) as RunResult;
+      return { ...base, kind: 'child-finished', ...child, result };
+    }
+    const error = failed && (await this.payloads.workflowFailure(failed.failure));
+    return { ...base, kind: 'child-failed', ...child, ...(error && { error }) };
   }
 
   private async readActivity(

@@ -1,5 +1,5 @@
 import { failure } from '../failures.ts';
-import type { DefinitionSnapshot } from '../protocol.ts';
+import type { DefinitionSnapshot, Inheritance, Item } from '../protocol.ts';
 import { chatRequest, type ChatRequest } from './chat-request.ts';
 import type { HistoryEvent } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
@@ -17,12 +17,15 @@ export interface RebuiltRequest {
 /**
  * Every request that a model answered, in the order of the turns, from one run's whole history and nothing else.
  *
+ * `inherited` reads what another run handed over; by default only what was handed over by value.
+ *
  * A call without a reply in the history (still under way, or failed for good) is left out: which definition it used comes
  * with the reply. Throws `TranscriptCorrupt` where a reply names a definition that no reply stored.
  */
 export async function rebuildRequests(
   events: Iterable<HistoryEvent> | AsyncIterable<HistoryEvent>,
   payloads: PayloadReader,
+  inherited: (inheritance: Inheritance) => Promise<readonly Item[]> = inheritedByValue,
 ): Promise<RebuiltRequest[]> {
   const transcript = new Transcript();
   const records = new RecordReader(payloads);
@@ -30,6 +33,9 @@ export async function rebuildRequests(
   for await (const event of events) {
     const record = await records.read(event);
     if (!record) continue;
+    if (record.kind === 'started' && record.start.conversation) {
+      transcript.inherit(await inherited(record.start.conversation));
+    }
     transcript.add(record);
     if (record.kind !== 'model-replied') continue;
     const { definition, snapshot } = record.turn;
@@ -46,4 +52,10 @@ export async function rebuildRequests(
     }
     return { id, request: chatRequest(used, conversation.items) };
   });
+}
+
+async function inheritedByValue(inheritance: Inheritance): Promise<readonly Item[]> {
+  if ('items' in inheritance) return inheritance.items;
+  const { workflowId } = inheritance.from;
+  throw failure('TranscriptGone', `the conversation began in run ${workflowId}, whose history is needed too`);
 }

@@ -10,7 +10,12 @@ import {
   type Since,
   type ToolResult,
 } from '../protocol.ts';
+import { resultText } from './chat-request.ts';
+import { cutText } from './cut-text.ts';
 import type { HistoryRecord } from './records.ts';
+
+/** Bytes of a delegated run's output that the model sees. */
+const childResultBytes = 64 * 1024;
 
 /** The conversation before one model call. Immutable: the next call's shares its items. */
 export interface Conversation {
@@ -27,6 +32,10 @@ export interface Conversation {
 /** What references of a `since` list resolve to. */
 export interface Contents {
   input(): Json | undefined;
+  /** The conversation that another run handed over. */
+  inherited(): readonly Item[];
+  /** What the child run that answers a call came to. */
+  child(call: string): Json;
   reply(id: string, digest: string): ModelTurn;
   result(id: string, digest: string): ToolResult;
   message(id: string): string;
@@ -55,6 +64,11 @@ export function extend(
     if ('input' in ref) {
       input = contents.input();
       items.push({ type: 'message', role: 'user', text: inputText(input) });
+    } else if ('inherited' in ref) {
+      const inherited = contents.inherited();
+      // What the first agent was asked stands for the input of the next.
+      input = firstRequest(inherited);
+      items.push(...inherited);
     } else if ('reply' in ref) {
       const turn = contents.reply(ref.reply, ref.digest);
       if (turn.snapshot) definitions.set(turn.definition, turn.snapshot);
@@ -72,7 +86,7 @@ export function extend(
 }
 
 function resultItem(
-  ref: Exclude<Since, { input: true } | { reply: string } | { message: string }>,
+  ref: Exclude<Since, { input: true } | { inherited: true } | { reply: string } | { message: string }>,
   since: readonly Since[],
   contents: Contents,
 ): Item {
@@ -85,13 +99,21 @@ function resultItem(
       ...((error || refused) && { error: true }),
     };
   }
+  if ('child' in ref) {
+    const output = cutText(resultText(contents.child(ref.child)), childResultBytes);
+    return { type: 'result', id: callItem(ref.child, since, contents).id, output };
+  }
+  if ('handedOver' in ref) {
+    const { id } = callItem(ref.handedOver, since, contents);
+    return { type: 'result', id, output: handedOverText(ref.to) };
+  }
   if ('failed' in ref) {
     return { type: 'result', id: callItem(ref.failed, since, contents).id, output: ref.why, error: true };
   }
   if ('refused' in ref) {
     const { reply, index } = parseCallId(ref.refused);
     const { decision } = replyOf(reply, since, contents);
-    const plan = decision.kind === 'calls' ? decision.calls[index] : undefined;
+    const plan = 'calls' in decision ? decision.calls[index] : undefined;
     if (!plan || !('refused' in plan))
       throw failure('TranscriptCorrupt', `call ${ref.refused} was not refused`);
     return {
@@ -105,6 +127,16 @@ function resultItem(
     'TranscriptCorrupt',
     `unknown reference ${JSON.stringify(Object.keys(ref))} in the transcript`,
   );
+}
+
+/** The result of a call that passes control. */
+export function handedOverText(agent: string): string {
+  return `Control passed to "${agent}".`;
+}
+
+function firstRequest(items: readonly Item[]): string {
+  const first = items.find((item) => item.type === 'message' && item.role === 'user');
+  return first?.type === 'message' ? first.text : '';
 }
 
 function replyOf(reply: string, since: readonly Since[], contents: Contents): ModelTurn {
@@ -144,10 +176,17 @@ export class Transcript implements Contents {
   private readonly results = new Map<string, ToolResult>();
   private readonly parts = new Map<string, string>();
   private readonly messages = new Map<string, string>();
+  private readonly children = new Map<string, Json>();
   private start: { input?: Json } | undefined;
+  private inheritance: readonly Item[] | undefined;
 
   constructor(known?: Conversation) {
     if (known) this.conversations.set(known.id, known);
+  }
+
+  /** Takes the conversation that another run handed over. */
+  inherit(items: readonly Item[]): void {
+    this.inheritance = items;
   }
 
   /** Takes the next record. Throws `TranscriptCorrupt` where an activity id is used twice. */
@@ -174,6 +213,10 @@ export class Transcript implements Contents {
         return;
       case 'reply-part':
         this.parts.set(record.part.digest, record.part.text);
+        return;
+      case 'child-finished':
+        // A Reset may have started it again under another id; the last one is the one that the run went on with.
+        this.children.set(record.call, record.result.output);
         return;
       case 'message':
         // After a Reset the same message may stand in the history twice, in two layouts: its id is what counts.
@@ -233,6 +276,18 @@ export class Transcript implements Contents {
     if (result.digest !== digest)
       throw failure('TranscriptCorrupt', `the result of ${id} is not the one the run went on with`);
     return result;
+  }
+
+  inherited(): readonly Item[] {
+    if (!this.inheritance) throw new MissingContent('the conversation that was handed over was not read');
+    return this.inheritance;
+  }
+
+  child(call: string): Json {
+    const output = this.children.get(call);
+    if (output === undefined)
+      throw new MissingContent(`the child run of ${call} is not in the history that was read`);
+    return output;
   }
 
   message(id: string): string {

@@ -13,61 +13,53 @@ import {
   type CallModelInput,
   type Decision,
   type Json,
-  type Limits,
   type ModelTurn,
   type RunResult,
-  type RunStatus,
-  type RunTotals,
   type Since,
 } from '../protocol.ts';
 import { modelCallOptions } from './activity-options.ts';
 import { Deadline } from './deadline.ts';
-import { describeDecision, showDetails } from './details.ts';
-import { defaultLimits, nothingSpent, reachedLimit, spend, type Spent } from './limits.ts';
+import { handOver } from './delegation.ts';
+import { capped, defaultLimits, nothingSpent, reachedLimit, spend } from './limits.ts';
 import { Inbox } from './inbox.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
+import { note, totals, type Run } from './run.ts';
 import { runToolCalls } from './tool-calls.ts';
-
-/** What the run keeps between turns: references and numbers, never content. */
-interface Run {
-  readonly agent: string;
-  /** Of whoever started the run. */
-  readonly ownLimits: Limits;
-  /** Those, and below them the author's. */
-  limits: Limits;
-  readonly spent: Spent;
-  readonly deadline: Deadline;
-  readonly inbox: Inbox;
-  status: RunStatus;
-}
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
 export async function agent(start: AgentStart): Promise<RunResult> {
   const run: Run = {
     agent: start.agent,
     ownLimits: { ...start.limits },
-    limits: { ...start.limits },
+    lease: { ...start.lease },
+    limits: capped({ ...start.limits }, start.lease),
     spent: nothingSpent(),
+    agents: [start.agent],
+    tree: start.tree,
+    turn: 0,
     deadline: new Deadline(),
     inbox: new Inbox(),
     status: { agent: start.agent, turn: 0, doing: 'starting' },
   };
-  // The input is read from the first event like any other item; kept here, it would stay in memory for the run's life.
+  const since: Since[] = [start.conversation ? { inherited: true } : { input: true }];
+  // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
+  delete start.conversation;
   run.inbox.open(() => run.status.turn + 1);
   setHandler(statusQuery, () => ({ ...run.status, ...totals(run.spent) }));
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
   run.deadline.arm(run.limits.deadlineMs);
-  return await run.deadline.bound(async () => await takeTurns(run));
+  return await run.deadline.bound(async () => await takeTurns(run, since));
 }
 
-async function takeTurns(run: Run): Promise<RunResult> {
-  let since: Since[] = [{ input: true }];
+async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
+  let since = begin;
   for (;;) {
     const limit = reachedLimit(run.limits, run.spent);
     if (limit) throw limit;
-    const id = turnId(run.spent.turns + 1);
+    run.turn += 1;
+    const id = turnId(run.turn);
     since.push(...run.inbox.take());
     const turn = await callModel(run, id, since);
     spend(run.spent, turn.usage, turn.cost);
@@ -78,7 +70,7 @@ async function takeTurns(run: Run): Promise<RunResult> {
       case 'output':
         // What was said while the model gave its last answer is answered too.
         if (run.inbox.waiting) break;
-        return { output: outputOf(turn, decision), ...totals(run.spent), agents: [run.agent] };
+        return { output: outputOf(turn, decision), ...totals(run.spent), agents: run.agents };
       case 'end':
         throw failure(knownType(decision.type), decision.message, {
           details: [totals(run.spent)],
@@ -90,9 +82,15 @@ async function takeTurns(run: Run): Promise<RunResult> {
       case 'calls': {
         refuseTooMany(run, decision.calls.length);
         run.status = { ...run.status, doing: 'running tools' };
-        const { since: results, allRefused } = await runToolCalls(run.agent, id, turn, decision.calls);
+        const { since: results, allRefused } = await runToolCalls(run, id, turn, decision.calls);
         since.push(...results);
         run.spent.mistakes = allRefused ? run.spent.mistakes + 1 : 0;
+        break;
+      }
+      case 'handoff': {
+        const outcome = await handOver(run, id, turn, decision);
+        if ('result' in outcome) return outcome.result;
+        since.push(...outcome.since);
         break;
       }
       default: {
@@ -105,7 +103,7 @@ async function takeTurns(run: Run): Promise<RunResult> {
 }
 
 async function callModel(run: Run, id: string, since: Since[]): Promise<ModelTurn> {
-  const turn = run.spent.turns + 1;
+  const { turn } = run;
   run.status = { ...run.status, turn, doing: 'asking the model' };
   const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
     modelCallOptions(id, `turn ${turn}: ${run.agent}`),
@@ -120,7 +118,7 @@ async function callModel(run: Run, id: string, since: Since[]): Promise<ModelTur
       ...(deadline !== undefined && { deadline }),
     });
     // The author's limits come with the first reply that uses the definition.
-    if (reply.limits) run.limits = { ...reply.limits, ...run.ownLimits };
+    if (reply.limits) run.limits = capped({ ...reply.limits, ...run.ownLimits }, run.lease);
     run.deadline.arm(run.limits.deadlineMs);
     return reply;
   } catch (thrown) {
@@ -152,15 +150,6 @@ function outputOf(turn: ModelTurn, decision: Extract<Decision, { kind: 'output' 
   if (decision.output !== undefined) return decision.output;
   const text = turn.reply.map((item) => (item.type === 'message' ? item.text : '')).join('');
   return decision.json ? (JSON.parse(text) as Json) : text;
-}
-
-function totals({ usage, cost, priced, turns }: Spent): RunTotals {
-  return { usage, cost: priced ? cost : null, turns };
-}
-
-function note(run: Run, decision: Decision): void {
-  run.status = { ...run.status, doing: 'deciding', decision: describeDecision(decision) };
-  showDetails(run.status, totals(run.spent));
 }
 
 function knownType(type: string | null | undefined): FailureType {

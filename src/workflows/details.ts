@@ -20,9 +20,13 @@ export function showDetails(status: RunStatus, { usage, cost, turns }: RunTotals
 export function describeDecision(decision: Decision): string {
   switch (decision.kind) {
     case 'calls': {
-      const names = decision.calls.map((call) => ('refused' in call ? 'a refused call' : call.tool));
+      const names = decision.calls.map((call) =>
+        'refused' in call ? 'a refused call' : 'delegate' in call ? call.delegate : call.tool,
+      );
       return `call ${names.slice(0, 8).join(', ')}${names.length > 8 ? ` and ${names.length - 8} more` : ''}`;
     }
+    case 'handoff':
+      return `hand over to ${decision.agent}`;
     case 'output':
       return 'done';
     case 'correct':

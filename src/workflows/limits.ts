@@ -1,12 +1,18 @@
 import type { ApplicationFailure } from '@temporalio/common';
 import { failure, type FailureType } from '../failures.ts';
-import type { Limits, Usage } from '../protocol.ts';
+import type { Limits, RunTotals, Usage } from '../protocol.ts';
 
 /** What bounds a run whose author and starter said nothing. */
-export const defaultLimits = { turns: 50, toolCallsPerTurn: 256, mistakes: 5 } as const satisfies Limits;
+export const defaultLimits = {
+  turns: 50,
+  toolCallsPerTurn: 256,
+  mistakes: 5,
+  depth: 8,
+} as const satisfies Limits;
 
 /** What a run has used so far. */
 export interface Spent {
+  /** Model calls. */
   turns: number;
   usage: Usage;
   /** US dollars of the turns whose price is known. */
@@ -62,4 +68,37 @@ export function spend(spent: Spent, usage: Usage, cost: number | undefined): voi
   }
   if (cost === undefined) spent.priced = false;
   else spent.cost += cost;
+}
+
+/** Adds what a run below this one has used. */
+export function spendBelow(spent: Spent, { usage, cost, turns }: RunTotals): void {
+  spend(spent, usage, cost ?? undefined);
+  spent.turns += turns - 1;
+}
+
+/** Limits none of which exceeds the other's. */
+export function capped(limits: Limits, cap: Limits | undefined): Limits {
+  const result: Limits = { ...limits };
+  for (const [name, most] of Object.entries(cap ?? {}) as [keyof Limits, number][]) {
+    result[name] = Math.min(result[name] ?? most, most);
+  }
+  return result;
+}
+
+/**
+ * What one of several runs that begin now may use of what is left: the same part for each, and one for the run itself. Limits that
+ * nobody set are not divided; each run then has the default of its own.
+ */
+export function share(limits: Limits, spent: Spent, parts: number): Limits {
+  const part = (limit: number | undefined, used: number) =>
+    limit === undefined ? undefined : Math.max(0, (limit - used) / parts);
+  const turns = part(limits.turns, spent.turns);
+  const tokens = part(limits.tokens, spent.usage.input + spent.usage.output);
+  const cost = part(limits.cost, spent.cost);
+  return {
+    ...(turns !== undefined && { turns: Math.max(1, Math.floor(turns)) }),
+    ...(tokens !== undefined && { tokens: Math.floor(tokens) }),
+    ...(cost !== undefined && { cost }),
+    ...(limits.depth !== undefined && { depth: limits.depth }),
+  };
 }

@@ -1,15 +1,11 @@
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { executeChild, workflowInfo, type ChildWorkflowOptions } from '@temporalio/workflow';
+import { workflowInfo } from '@temporalio/workflow';
 import { agentStart, type RunLimits } from '../agent-start.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
-import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
-import { summary } from '../summary.ts';
+import type { Json, RunResult } from '../protocol.ts';
+import { runChild, type ChildRunOptions } from './child-run.ts';
 
 /** How one call of an agent runs. */
-export interface AgentCallOptions extends Pick<
-  ChildWorkflowOptions,
-  'taskQueue' | 'parentClosePolicy' | 'priority' | 'memo'
-> {
+export interface AgentCallOptions extends ChildRunOptions {
   /** The child's workflow id. Default: this workflow's id, the agent's name and a number, as in `report-7/researcher-1`. */
   workflowId?: string;
   /** Go before the agent's own. */
@@ -33,7 +29,6 @@ export type AgentProxies<Agents> = {
 
 /** How often each agent was called by this workflow: module state is a workflow's own in Temporal's sandbox. */
 const calls = new Map<string, number>();
-const mostIdAttempts = 100;
 
 /**
  * Typed handles to the agents of a module, for workflow code. Each call is a child workflow.
@@ -47,7 +42,7 @@ export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxi
       // A promise's `then` must not be taken for an agent, or `await` on the proxy would start one and hang.
       if (typeof name !== 'string' || name === 'then') return undefined;
       const run = async (input: Json, options?: AgentCallOptions) =>
-        await runChild(name, input, { ...defaults, ...options });
+        await callAgent(name, input, { ...defaults, ...options });
       return Object.assign(
         async (input: Json, options?: AgentCallOptions) => (await run(input, options)).output,
         { run },
@@ -56,25 +51,13 @@ export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxi
   });
 }
 
-async function runChild(name: string, input: Json, options: AgentCallOptions): Promise<RunResult> {
+async function callAgent(name: string, input: Json, options: AgentCallOptions): Promise<RunResult> {
   const { limits, workflowId, ...childOptions } = options;
-  const start = agentStart(name, input, limits);
   const count = (calls.get(name) ?? 0) + 1;
   calls.set(name, count);
-  const base = workflowId ?? `${workflowInfo().workflowId}/${name}-${count}`;
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await executeChild<(start: AgentStart) => Promise<RunResult>>(names.workflow, {
-        parentClosePolicy: 'REQUEST_CANCEL',
-        ...childOptions,
-        workflowId: attempt === 1 ? base : `${base}~${attempt}`,
-        args: [start],
-        staticSummary: summary(name, input),
-      });
-    } catch (thrown) {
-      // After a Reset or a continue-as-new, the child of an earlier life may still run under the same readable id.
-      const taken = thrown instanceof WorkflowExecutionAlreadyStartedError;
-      if (!taken || workflowId !== undefined || attempt >= mostIdAttempts) throw thrown;
-    }
-  }
+  const id = workflowId ?? `${workflowInfo().workflowId}/${name}-${count}`;
+  return await runChild(agentStart(name, input, limits), id, {
+    ...childOptions,
+    exact: workflowId !== undefined,
+  });
 }

@@ -19,6 +19,8 @@ import {
   type ToolResult,
 } from '../protocol.ts';
 import { summary } from '../summary.ts';
+import { delegate } from './delegation.ts';
+import type { Run } from './run.ts';
 import { toolAttempts, toolCallOptions } from './activity-options.ts';
 
 /** Calls in flight at once: their results, buffered during one slow workflow task, stay within the server's 100 events and 2 MB. */
@@ -42,12 +44,13 @@ export interface CallOutcomes {
 
 /** Runs the calls of one reply in parallel and answers them in the model's order. */
 export async function runToolCalls(
-  agent: string,
+  run: Run,
   replyId: string,
   turn: ModelTurn,
   plans: CallPlan[],
 ): Promise<CallOutcomes> {
-  const runnable = plans.filter((plan) => !('refused' in plan)).length;
+  const runnable = plans.filter((plan) => 'tool' in plan).length;
+  const delegates = plans.filter((plan) => 'delegate' in plan).length;
   const budget = new TurnBudget(runnable);
   const since: Since[] = [];
   let refusals = 0;
@@ -62,8 +65,12 @@ export async function runToolCalls(
         refusals += 1;
         continue;
       }
+      if ('delegate' in plan) {
+        since[index] = await delegate(run, id, turn, index, { plan, parts: delegates + 1 });
+        continue;
+      }
       const share = budget.take(plan.maxBytes ?? defaultResultBytes);
-      const input = toolInput(agent, { id: replyId, turn }, index, plan, share);
+      const input = toolInput(run.agent, { id: replyId, turn }, index, plan, share);
       const outcome = await runToolCall(id, plan, input);
       budget.giveBack(share - (outcome.result?.bytes ?? 0));
       if (outcome.result?.refused) refusals += 1;

@@ -1,0 +1,142 @@
+import { ApplicationFailure, ChildWorkflowFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { failure, failureTypes, type FailureType } from '../failures.ts';
+import {
+  callId,
+  callsOf,
+  type AgentStart,
+  type DelegatePlan,
+  type HandoffDecision,
+  type Json,
+  type ModelTurn,
+  type RunResult,
+  type RunTotals,
+  type Since,
+} from '../protocol.ts';
+import { runChild } from './child-run.ts';
+import { defaultLimits, share, spendBelow } from './limits.ts';
+import { totals, type Run } from './run.ts';
+
+/** Longest text about a failed child that the model is told. */
+const longestWhy = 1_000;
+
+/**
+ * Passes control: the other agent's output becomes this run's. Comes back with references for the next turn where the tree is too
+ * deep for it, which the model is told.
+ */
+export async function handOver(
+  run: Run,
+  replyId: string,
+  turn: ModelTurn,
+  decision: HandoffDecision,
+): Promise<{ result: RunResult } | { since: Since[] }> {
+  const { agent, index, calls, carried, taskQueue } = decision;
+  const position = callId(replyId, index);
+  const others = calls.flatMap((_plan, other): Since[] =>
+    other === index ? [] : [{ refused: callId(replyId, other) }],
+  );
+  const answers = (own: Since) => others.toSpliced(index, 0, own);
+  const tooDeep = depthProblem(run, agent);
+  if (tooDeep !== undefined) return { since: answers({ failed: position, why: tooDeep }) };
+  const { workflowId, runId } = workflowInfo();
+  const since: Since[] = [
+    { reply: replyId, digest: turn.digest },
+    ...answers({ handedOver: position, to: agent }),
+  ];
+  const start: AgentStart = {
+    agent,
+    conversation: carried ? { items: carried } : { from: { workflowId, runId, id: replyId, since } },
+    ...place(run, position, 1),
+  };
+  try {
+    const result = await runBelow(run, start, position, taskQueue);
+    return { result: { ...result, ...totals(run.spent), agents: run.agents } };
+  } catch (thrown) {
+    throw handoffFailure(run, agent, thrown);
+  }
+}
+
+/** Gives another agent a sub-task and returns a reference to what it answered, or why it did not. */
+export async function delegate(
+  run: Run,
+  position: string,
+  turn: ModelTurn,
+  index: number,
+  { plan, parts }: { plan: DelegatePlan; parts: number },
+): Promise<Since> {
+  const tooDeep = depthProblem(run, plan.delegate);
+  if (tooDeep !== undefined) return { failed: position, why: tooDeep };
+  const text = callsOf(turn.reply)[index]?.arguments;
+  if (text === undefined)
+    return { failed: position, why: 'Not executed: the reply as a whole was too large. Send fewer calls.' };
+  const input = JSON.parse(text) as Json;
+  const task = plan.text ? (input as { task: string }).task : input;
+  const start: AgentStart = { agent: plan.delegate, input: task, ...place(run, position, parts) };
+  try {
+    await runBelow(run, start, position, plan.taskQueue);
+    return { child: position };
+  } catch (thrown) {
+    if (!(thrown instanceof ChildWorkflowFailure) || isCancellation(thrown)) throw thrown;
+    return {
+      failed: position,
+      why: `The agent "${plan.delegate}" failed: ${causeOf(thrown).message}`.slice(0, longestWhy),
+    };
+  }
+}
+
+async function runBelow(
+  run: Run,
+  start: AgentStart,
+  position: string,
+  taskQueue: string | undefined,
+): Promise<RunResult> {
+  // `support-7/turn-3.0-billing`: the parent, the place in it, and who.
+  const id = `${workflowInfo().workflowId}/${position}-${start.agent}`;
+  try {
+    const result = await runChild(start, id, { ...(taskQueue !== undefined && { taskQueue }) });
+    spendBelow(run.spent, result);
+    for (const name of result.agents) if (!run.agents.includes(name)) run.agents.push(name);
+    return result;
+  } catch (thrown) {
+    const spent = thrown instanceof ChildWorkflowFailure ? spentBy(thrown) : undefined;
+    if (spent) spendBelow(run.spent, spent);
+    throw thrown;
+  }
+}
+
+function place(run: Run, call: string, parts: number): Pick<AgentStart, 'lease' | 'tree'> {
+  const lease = share(run.limits, run.spent, parts);
+  const deadlineMs = run.deadline.at === undefined ? undefined : Math.max(1, run.deadline.at - Date.now());
+  const { depth = 0, path = [] } = run.tree ?? {};
+  return {
+    tree: { depth: depth + 1, path: [...path, run.agent], call },
+    lease: { ...lease, ...(deadlineMs !== undefined && { deadlineMs }) },
+  };
+}
+
+function depthProblem(run: Run, agent: string): string | undefined {
+  const most = run.limits.depth ?? defaultLimits.depth;
+  const depth = (run.tree?.depth ?? 0) + 1;
+  if (depth <= most) return undefined;
+  return `Not executed: "${agent}" would be agent number ${depth + 1} in a row, and ${most} below the first are allowed. Answer yourself.`;
+}
+
+function handoffFailure(run: Run, agent: string, thrown: unknown): unknown {
+  if (!(thrown instanceof ChildWorkflowFailure) || isCancellation(thrown)) return thrown;
+  const cause = causeOf(thrown);
+  const path = [...(run.tree?.path ?? []), run.agent, agent].join(' → ');
+  const message = cause.message.startsWith('(') ? cause.message : `(${path}) ${cause.message}`;
+  return failure(cause.type, message, { cause: thrown, details: [totals(run.spent)], final: true });
+}
+
+function causeOf({ cause, message }: ChildWorkflowFailure): { type: FailureType; message: string } {
+  const type = cause instanceof ApplicationFailure ? cause.type : undefined;
+  const known = type && type in failureTypes ? (type as FailureType) : 'ModelUnavailable';
+  return { type: known, message: cause?.message ?? message };
+}
+
+/** What a failed run says it has used; its own failures carry it. */
+function spentBy({ cause }: ChildWorkflowFailure): RunTotals | undefined {
+  const [details] = (cause instanceof ApplicationFailure ? cause.details : undefined) ?? [];
+  const used = details as Partial<RunTotals> | undefined;
+  return used?.usage && typeof used.turns === 'number' ? (used as RunTotals) : undefined;
+}

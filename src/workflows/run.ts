@@ -1,0 +1,37 @@
+import type { Decision, Limits, RunStatus, RunTotals, TreePlace } from '../protocol.ts';
+import type { Deadline } from './deadline.ts';
+import { describeDecision, showDetails } from './details.ts';
+import type { Inbox } from './inbox.ts';
+import type { Spent } from './limits.ts';
+
+/** What a run keeps between turns: references and numbers, never content. */
+export interface Run {
+  readonly agent: string;
+  /** Of whoever started the run. */
+  readonly ownLimits: Limits;
+  /** Of the parent's limits, the part that the run may use. */
+  readonly lease: Limits;
+  /** The run's own, below them the author's, and none above the lease. */
+  limits: Limits;
+  /** Of this run and of those below it. */
+  readonly spent: Spent;
+  /** The agents that took part, in the order in which they began. */
+  readonly agents: string[];
+  readonly tree: TreePlace | undefined;
+  readonly deadline: Deadline;
+  readonly inbox: Inbox;
+  /** Turns of this run alone. */
+  turn: number;
+  status: RunStatus;
+}
+
+/** What the run and those below it have used. */
+export function totals({ usage, cost, priced, turns }: Spent): RunTotals {
+  return { usage, cost: priced ? cost : null, turns };
+}
+
+/** Shows what a reply decided. */
+export function note(run: Run, decision: Decision): void {
+  run.status = { ...run.status, doing: 'deciding', decision: describeDecision(decision) };
+  showDetails(run.status, totals(run.spent));
+}
