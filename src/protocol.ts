@@ -74,6 +74,25 @@ export interface AgentStart {
   conversation?: Inheritance;
   /** Where the run stands in its tree, where it is not the root. */
   tree?: TreePlace;
+  /** Whether the tree is paused while this run begins. */
+  control?: ControlState;
+}
+
+/** What a pause or resume of a run says. */
+export interface ControlRequest {
+  /** Cut off what is under way, and do it again after the pause, instead of letting it finish. */
+  now?: boolean;
+  /** Who asked. */
+  by?: string;
+  /** Set between runs of one tree: the highest counts. */
+  epoch?: number;
+}
+
+/** Whether a tree is paused, and since which change. */
+export interface ControlState {
+  epoch: number;
+  paused: boolean;
+  now?: boolean;
 }
 
 /** A run's place below another. */
@@ -106,6 +125,8 @@ export interface RunStatus extends Partial<RunTotals> {
   agent: string;
   /** The turn under way, from 1; 0 before the first. */
   turn: number;
+  /** Nothing new begins until somebody resumes the run. */
+  paused?: true;
   doing: 'starting' | 'asking the model' | 'deciding' | 'running tools';
   /** What the last reply decided, in a few words. */
   decision?: string;
@@ -293,6 +314,8 @@ export const names = {
   executeTool: 'executeTool',
   replyPart: 'replyPart',
   message: 'message',
+  pause: 'pause',
+  resume: 'resume',
   status: 'status',
 } as const;
 
@@ -309,6 +332,11 @@ export function callId(reply: string, index: number): string {
 /** The calls of a reply, in the model's order: positions count them. */
 export function callsOf(reply: readonly Item[]): CallItem[] {
   return reply.filter((item) => item.type === 'call');
+}
+
+/** The activity id of a later attempt that Temporal did not make by itself: ids are never used twice in one history. */
+export function repeatedId(id: string, attempt: number): string {
+  return attempt === 1 ? id : `${id}~${attempt}`;
 }
 
 /** A call's position without the mark of a repeated activity: `turn-6.0` for `turn-6.0~2`. */

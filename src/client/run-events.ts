@@ -35,6 +35,8 @@ export type RunEvent = { cursor: string; at: Date } & (
   | { type: 'agent-finished'; turn: number; call: string; workflowId: string; output: Json }
   | { type: 'agent-failed'; turn: number; call: string; workflowId: string; message: string }
   | { type: 'message'; id: string; text: string }
+  | { type: 'paused'; now: boolean; by?: string }
+  | { type: 'resumed'; by?: string }
   | { type: 'cancel-requested' }
   | { type: 'completed'; result: RunResult }
   | {
@@ -164,6 +166,10 @@ class Translator {
       }
       case 'message':
         return { type: 'message', ...record.message };
+      case 'control': {
+        const by = record.by === undefined ? {} : { by: record.by };
+        return record.paused ? { type: 'paused', now: record.now, ...by } : { type: 'resumed', ...by };
+      }
       case 'cancel-requested':
         return { type: 'cancel-requested' };
       case 'completed':

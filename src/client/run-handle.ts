@@ -88,6 +88,19 @@ export class RunHandle<Output> {
     return { id: message.id };
   }
 
+  /**
+   * Lets the run and those below it begin nothing new, until somebody resumes it; paused time does not count against the deadline.
+   * What is under way finishes, or with `now` is cut off and done again afterwards (a `once` tool is left to finish).
+   */
+  async pause(options: { now?: boolean; by?: string } = {}): Promise<void> {
+    await this.handle.signal(names.pause, options);
+  }
+
+  /** Lets a paused run go on. Does nothing to a run that is not paused. */
+  async resume(options: { by?: string } = {}): Promise<void> {
+    await this.handle.signal(names.resume, options);
+  }
+
   /** Asks the run to stop: a model call under way is aborted. Returns before it has stopped. */
   async cancel(): Promise<void> {
     await this.handle.cancel();

@@ -3,6 +3,7 @@ import {
   names,
   type AgentStart,
   type CallModelInput,
+  type ControlRequest,
   type ExecuteToolInput,
   type ModelTurn,
   type ReplyPart,
@@ -26,6 +27,7 @@ export type HistoryRecord = { event: number; at: number } & (
   | { kind: 'child-started'; call: string; agent: string; workflowId: string; handoff: boolean }
   | { kind: 'child-finished'; call: string; workflowId: string; result: RunResult }
   | { kind: 'child-failed'; call: string; workflowId: string; error?: Error }
+  | { kind: 'control'; paused: boolean; now: boolean; by?: string }
   | { kind: 'cancel-requested' }
   | { kind: 'completed'; result: unknown }
   | { kind: 'closed'; how: 'failed' | 'timed out' | 'cancelled' | 'terminated'; error?: Error }
@@ -55,6 +57,11 @@ export class RecordReader {
     const signal = event.workflowExecutionSignaledEventAttributes;
     if (signal?.signalName === names.replyPart) {
       return { ...base, kind: 'reply-part', part: (await this.payloads.workflow(signal.input)) as ReplyPart };
+    }
+    if (signal?.signalName === names.pause || signal?.signalName === names.resume) {
+      const { now, by } = ((await this.payloads.workflow(signal.input)) ?? {}) as ControlRequest;
+      const paused = signal.signalName === names.pause;
+      return { ...base, kind: 'control', paused, now: now === true, ...(by !== undefined && { by }) };
     }
     const message = messageInput(event);
     if (message)

@@ -8,6 +8,7 @@ import {
 import { failure, failureTypes, type FailureType } from '../failures.ts';
 import {
   protocolVersion,
+  repeatedId,
   turnId,
   type AgentStart,
   type CallModelInput,
@@ -18,6 +19,7 @@ import {
   type Since,
 } from '../protocol.ts';
 import { modelCallOptions } from './activity-options.ts';
+import { Control } from './control.ts';
 import { Deadline } from './deadline.ts';
 import { handOver } from './delegation.ts';
 import { capped, defaultLimits, nothingSpent, reachedLimit, spend } from './limits.ts';
@@ -28,6 +30,7 @@ import { runToolCalls } from './tool-calls.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
 export async function agent(start: AgentStart): Promise<RunResult> {
+  const deadline = new Deadline();
   const run: Run = {
     agent: start.agent,
     ownLimits: { ...start.limits },
@@ -37,7 +40,8 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     agents: [start.agent],
     tree: start.tree,
     turn: 0,
-    deadline: new Deadline(),
+    deadline,
+    control: new Control(deadline, start.control),
     inbox: new Inbox(),
     status: { agent: start.agent, turn: 0, doing: 'starting' },
   };
@@ -45,8 +49,13 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
   delete start.conversation;
+  run.control.open();
   run.inbox.open(() => run.status.turn + 1);
-  setHandler(statusQuery, () => ({ ...run.status, ...totals(run.spent) }));
+  setHandler(statusQuery, () => ({
+    ...run.status,
+    ...totals(run.spent),
+    ...(run.control.paused && { paused: true as const }),
+  }));
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
   run.deadline.arm(run.limits.deadlineMs);
@@ -59,9 +68,9 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     const limit = reachedLimit(run.limits, run.spent);
     if (limit) throw limit;
     run.turn += 1;
-    const id = turnId(run.turn);
+    await run.control.gate();
     since.push(...run.inbox.take());
-    const turn = await callModel(run, id, since);
+    const { id, turn } = await callModel(run, since);
     spend(run.spent, turn.usage, turn.cost);
     note(run, turn.decision);
     const { decision } = turn;
@@ -102,25 +111,30 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
   }
 }
 
-async function callModel(run: Run, id: string, since: Since[]): Promise<ModelTurn> {
+async function callModel(run: Run, since: Since[]): Promise<{ id: string; turn: ModelTurn }> {
   const { turn } = run;
-  run.status = { ...run.status, turn, doing: 'asking the model' };
-  const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
-    modelCallOptions(id, `turn ${turn}: ${run.agent}`),
-  );
-  const deadline = run.deadline.at;
   try {
-    const reply = await activities.callModel({
-      v: protocolVersion,
-      agent: run.agent,
-      turn,
-      since,
-      ...(deadline !== undefined && { deadline }),
+    const answer = await run.control.run(async (attempt) => {
+      run.status = { ...run.status, turn, doing: 'asking the model' };
+      const id = repeatedId(turnId(turn), attempt);
+      const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
+        modelCallOptions(id, `turn ${turn}: ${run.agent}`),
+      );
+      const deadline = run.deadline.at;
+      const input = {
+        v: protocolVersion,
+        agent: run.agent,
+        turn,
+        since,
+        ...(deadline !== undefined && { deadline }),
+      };
+      return { id, turn: await activities.callModel(input) };
     });
+    const { limits } = answer.turn;
     // The author's limits come with the first reply that uses the definition.
-    if (reply.limits) run.limits = capped({ ...reply.limits, ...run.ownLimits }, run.lease);
+    if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
     run.deadline.arm(run.limits.deadlineMs);
-    return reply;
+    return answer;
   } catch (thrown) {
     throw turnFailure(run, turn, thrown);
   }

@@ -1,7 +1,8 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { executeChild, type ChildWorkflowOptions } from '@temporalio/workflow';
-import { names, type AgentStart, type RunResult } from '../protocol.ts';
+import { startChild, type ChildWorkflowHandle, type ChildWorkflowOptions } from '@temporalio/workflow';
+import { names, repeatedId, type AgentStart, type RunResult } from '../protocol.ts';
 import { summary } from '../summary.ts';
+import type { Control } from './control.ts';
 
 /** The options of Temporal's that a child run may be given. */
 export type ChildRunOptions = Pick<
@@ -18,21 +19,36 @@ const mostIdAttempts = 100;
 export async function runChild(
   start: AgentStart,
   id: string,
-  options: ChildRunOptions & { exact?: boolean } = {},
+  options: ChildRunOptions & { exact?: boolean; control?: Control } = {},
 ): Promise<RunResult> {
-  const { exact, ...childOptions } = options;
+  const { exact, control, ...childOptions } = options;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await executeChild<(start: AgentStart) => Promise<RunResult>>(names.workflow, {
+      const handle = await startChild<(start: AgentStart) => Promise<RunResult>>(names.workflow, {
         parentClosePolicy: 'REQUEST_CANCEL',
         ...childOptions,
-        workflowId: attempt === 1 ? id : `${id}~${attempt}`,
+        workflowId: repeatedId(id, attempt),
         args: [start],
         staticSummary: summary(start.agent, start.input),
       });
+      return await family(handle, start.control?.epoch ?? 0, control);
     } catch (thrown) {
       const taken = thrown instanceof WorkflowExecutionAlreadyStartedError;
       if (!taken || exact || attempt >= mostIdAttempts) throw thrown;
     }
+  }
+}
+
+/** Waits for a child, which meanwhile shares its parent's pauses. */
+async function family(
+  handle: ChildWorkflowHandle<(start: AgentStart) => Promise<RunResult>>,
+  knows: number,
+  control: Control | undefined,
+): Promise<RunResult> {
+  control?.adopt(handle.workflowId, knows);
+  try {
+    return await handle.result();
+  } finally {
+    control?.release(handle.workflowId);
   }
 }

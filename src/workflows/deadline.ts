@@ -1,19 +1,36 @@
 import { CancellationScope, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
 
-/** The time at which a run ends by name, whatever is under way. */
+/** The time at which a run ends by name, whatever is under way. Time in which the run is paused does not count. */
 export class Deadline {
   /** Milliseconds since the epoch. */
   at: number | undefined;
   private passed = false;
+  private pausedAt: number | undefined;
+  private pausedMs = 0;
   private readonly work = new CancellationScope();
-  private readonly timer = new CancellationScope();
+  private timer: CancellationScope | undefined;
 
   /** Sets the deadline, so many milliseconds after the run's start. Without a number, and after the first time, it does nothing. */
   arm(deadlineMs: number | undefined): void {
     if (deadlineMs === undefined || this.at !== undefined) return;
-    this.at = workflowInfo().startTime.getTime() + deadlineMs;
-    void this.wait(Math.max(1, this.at - Date.now()));
+    this.at = workflowInfo().startTime.getTime() + deadlineMs + this.pausedMs;
+    if (this.pausedAt === undefined) this.startTimer();
+  }
+
+  pause(): void {
+    this.pausedAt ??= Date.now();
+    this.timer?.cancel();
+  }
+
+  resume(): void {
+    if (this.pausedAt === undefined) return;
+    const paused = Date.now() - this.pausedAt;
+    this.pausedAt = undefined;
+    this.pausedMs += paused;
+    if (this.at === undefined) return;
+    this.at += paused;
+    this.startTimer();
   }
 
   /** Runs the work, and fails as `DeadlineReached` when the deadline passes first. */
@@ -27,13 +44,18 @@ export class Deadline {
         "the run's deadline passed; start it with a longer limits.deadline if it should go on",
       );
     } finally {
-      this.timer.cancel();
+      this.timer?.cancel();
     }
   }
 
-  private async wait(milliseconds: number): Promise<void> {
+  private startTimer(): void {
+    this.timer = new CancellationScope();
+    void this.wait(this.timer, Math.max(1, (this.at ?? 0) - Date.now()));
+  }
+
+  private async wait(timer: CancellationScope, milliseconds: number): Promise<void> {
     try {
-      await this.timer.run(async () => await sleep(milliseconds));
+      await timer.run(async () => await sleep(milliseconds));
     } catch (thrown) {
       if (isCancellation(thrown)) return;
       throw thrown;

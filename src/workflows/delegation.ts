@@ -92,7 +92,12 @@ async function runBelow(
   // `support-7/turn-3.0-billing`: the parent, the place in it, and who.
   const id = `${workflowInfo().workflowId}/${position}-${start.agent}`;
   try {
-    const result = await runChild(start, id, { ...(taskQueue !== undefined && { taskQueue }) });
+    await run.control.gate();
+    const { current } = run.control;
+    const result = await runChild({ ...start, ...(current.epoch > 0 && { control: current }) }, id, {
+      control: run.control,
+      ...(taskQueue !== undefined && { taskQueue }),
+    });
     spendBelow(run.spent, result);
     for (const name of result.agents) if (!run.agents.includes(name)) run.agents.push(name);
     return result;

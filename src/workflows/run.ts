@@ -1,4 +1,5 @@
 import type { Decision, Limits, RunStatus, RunTotals, TreePlace } from '../protocol.ts';
+import type { Control } from './control.ts';
 import type { Deadline } from './deadline.ts';
 import { describeDecision, showDetails } from './details.ts';
 import type { Inbox } from './inbox.ts';
@@ -19,6 +20,7 @@ export interface Run {
   readonly agents: string[];
   readonly tree: TreePlace | undefined;
   readonly deadline: Deadline;
+  readonly control: Control;
   readonly inbox: Inbox;
   /** Turns of this run alone. */
   turn: number;

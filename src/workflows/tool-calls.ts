@@ -10,6 +10,7 @@ import { failure, failureTypes } from '../failures.ts';
 import {
   callId,
   callsOf,
+  repeatedId,
   type CallPlan,
   type ExecuteToolInput,
   type Json,
@@ -71,7 +72,7 @@ export async function runToolCalls(
       }
       const share = budget.take(plan.maxBytes ?? defaultResultBytes);
       const input = toolInput(run.agent, { id: replyId, turn }, index, plan, share);
-      const outcome = await runToolCall(id, plan, input);
+      const outcome = await runToolCall(run, id, plan, input);
       budget.giveBack(share - (outcome.result?.bytes ?? 0));
       if (outcome.result?.refused) refusals += 1;
       since[index] = outcome.ref;
@@ -118,28 +119,32 @@ function toolInput(
 }
 
 async function runToolCall(
+  run: Run,
   position: string,
   plan: RunPlan,
   input: ExecuteToolInput,
 ): Promise<{ ref: Since; result?: ToolResult }> {
-  const line = summary(plan.tool, input.input);
-  for (let attempt = 1; ; attempt += 1) {
-    const id = attempt === 1 ? position : `${position}~${attempt}`;
+  let scheduled = 0;
+  const attempt = async (): Promise<{ ref: Since; result?: ToolResult } | 'again'> => {
+    scheduled += 1;
+    const id = repeatedId(position, scheduled);
     const activities = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
-      toolCallOptions(id, line, plan),
+      toolCallOptions(id, summary(plan.tool, input.input), plan),
     );
     try {
       const result = await activities.executeTool(input);
       return { ref: { result: id, digest: result.digest }, result };
     } catch (thrown) {
       if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
-      if (plan.effect === 'once' && attempt < mostDeployAttempts && isUnknownAgent(thrown)) {
-        // The one attempt did not reach the tool: a worker of another build had taken it.
-        await sleep(deployPauseMs);
-        continue;
-      }
+      // The one attempt did not reach the tool: a worker of another build had taken it.
+      if (plan.effect === 'once' && scheduled < mostDeployAttempts && isUnknownAgent(thrown)) return 'again';
       return { ref: { failed: id, why: explain(thrown, plan) } };
     }
+  };
+  for (;;) {
+    const outcome = await run.control.run(attempt, { repeatable: plan.effect !== 'once' });
+    if (outcome !== 'again') return outcome;
+    await sleep(deployPauseMs);
   }
 }
 

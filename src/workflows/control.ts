@@ -1,0 +1,108 @@
+import {
+  CancellationScope,
+  condition,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setHandler,
+} from '@temporalio/workflow';
+import { names, type ControlRequest, type ControlState } from '../protocol.ts';
+import type { Deadline } from './deadline.ts';
+import { pauseSignal, resumeSignal } from './messages.ts';
+
+/**
+ * Pause and resume, for a run and the runs below it.
+ *
+ * Signals to several workflows arrive in no promised order, so each change has a number that goes down the tree with it, and a
+ * child is started with the number of the moment: the highest one counts.
+ */
+export class Control {
+  private state: ControlState;
+  private readonly deadline: Deadline;
+  private readonly children = new Set<string>();
+  private readonly interruptible = new Set<CancellationScope>();
+  private readonly interrupted = new WeakSet<CancellationScope>();
+
+  constructor(deadline: Deadline, initial: ControlState = { epoch: 0, paused: false }) {
+    this.deadline = deadline;
+    this.state = initial;
+  }
+
+  /** Takes requests from now on, and at once those that came before. */
+  open(): void {
+    if (this.state.paused) this.deadline.pause();
+    setHandler(pauseSignal, (request) => this.change(true, request));
+    setHandler(resumeSignal, (request) => this.change(false, request));
+  }
+
+  get paused(): boolean {
+    return this.state.paused;
+  }
+
+  /** What a child that begins now is told. */
+  get current(): ControlState {
+    return { ...this.state };
+  }
+
+  /** Waits while the run is paused. */
+  async gate(): Promise<void> {
+    while (this.state.paused) await condition(() => !this.state.paused);
+  }
+
+  /**
+   * Does work that a pause may cut short: after the pause it is done again, under the next attempt's number. Work that must not be
+   * repeated is left to finish.
+   */
+  async run<T>(
+    work: (attempt: number) => Promise<T>,
+    options: { repeatable: boolean } = { repeatable: true },
+  ): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      await this.gate();
+      if (!options.repeatable) return await work(attempt);
+      const scope = new CancellationScope();
+      this.interruptible.add(scope);
+      try {
+        return await scope.run(async () => await work(attempt));
+      } catch (thrown) {
+        if (!isCancellation(thrown) || !this.interrupted.has(scope)) throw thrown;
+      } finally {
+        this.interruptible.delete(scope);
+      }
+    }
+  }
+
+  /** A child has started: it is told whatever has changed since it was given its start, and what changes while it runs. */
+  adopt(child: string, knows: number): void {
+    this.children.add(child);
+    if (knows < this.state.epoch) void this.tell(child);
+  }
+
+  release(child: string): void {
+    this.children.delete(child);
+  }
+
+  private change(paused: boolean, request: ControlRequest | undefined): void {
+    const epoch = request?.epoch ?? this.state.epoch + 1;
+    const again = request?.epoch === undefined && paused === this.state.paused && !request?.now;
+    if (epoch <= this.state.epoch || again) return;
+    this.state = { epoch, paused, ...(request?.now && { now: true }) };
+    if (paused) this.deadline.pause();
+    else this.deadline.resume();
+    for (const child of this.children) void this.tell(child);
+    if (!paused || !request?.now) return;
+    for (const scope of this.interruptible) {
+      this.interrupted.add(scope);
+      scope.cancel();
+    }
+  }
+
+  private async tell(child: string): Promise<void> {
+    const { epoch, paused, now } = this.state;
+    const signal = paused ? names.pause : names.resume;
+    try {
+      await getExternalWorkflowHandle(child).signal(signal, { epoch, ...(now && { now }) });
+    } catch {
+      // A child that has ended needs no telling; whatever else is wrong with it shows where its result is awaited.
+    }
+  }
+}
