@@ -17,5 +17,6 @@ export {
   type ToolRetryPolicy,
 } from './agents/define-tool.ts';
 export type { RunLimits } from './agent-start.ts';
+export type { Duration } from './duration.ts';
 export { failureTypes, type FailureType } from './failures.ts';
 export type { Effect, Json, Limits, RunResult, Usage } from './protocol.ts';
