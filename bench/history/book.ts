@@ -3,10 +3,15 @@
  * task, so that two runs, and two loops, have the same content.
  */
 
-/** What a run is asked to do: so many calls of `read_page`, each of which returns a page of so many bytes. */
+/** What a run is asked to do: so many calls of `read_page`, one a turn, each of which returns a page of so many bytes. */
 export interface ReadingTask {
   readonly pages: number;
   readonly bytes: number;
+}
+
+/** Model replies of a run: one for each page, and the answer. */
+export function turnsOf({ pages }: ReadingTask): number {
+  return pages + 1;
 }
 
 /** The arguments of the tool. */
@@ -33,7 +38,7 @@ const words =
 /** The text of a page: words without anything that JSON escapes, exactly so many bytes. */
 export function readPage({ page, bytes }: PageRequest): string {
   let text = '';
-  for (let state = page; text.length < bytes; ) {
+  for (let state = page; text.length < bytes;) {
     // The constants of a common linear congruential generator; any would do.
     state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
     text += `${words[Math.floor(state / 65_536) % words.length]} `;
@@ -59,11 +64,17 @@ export function finalAnswer(pages: readonly string[]): string {
   return `I read ${pages.length} pages with ${bytes} bytes.`;
 }
 
+/** The answer that a run of the task must give. */
+export function expectedAnswer(task: ReadingTask): string {
+  return finalAnswer(requestsOf(task).map(readPage));
+}
+
 /** Bytes of what tools returned and the model said: what a history of the run has to hold, however it holds it. */
 export function contentBytes(task: ReadingTask): number {
-  const pages = Array.from({ length: task.pages }, (_, index) => ({ page: index + 1, bytes: task.bytes }));
-  const said = pages.reduce((sum, request) => sum + Buffer.byteLength(JSON.stringify(request)), 0);
-  const texts = pages.map(readPage);
-  const read = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  return said + read + Buffer.byteLength(finalAnswer(texts));
+  const texts = requestsOf(task).flatMap((request) => [JSON.stringify(request), readPage(request)]);
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(text), Buffer.byteLength(expectedAnswer(task)));
+}
+
+function requestsOf({ pages, bytes }: ReadingTask): PageRequest[] {
+  return Array.from({ length: pages }, (_, index) => ({ page: index + 1, bytes }));
 }

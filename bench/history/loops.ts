@@ -20,7 +20,7 @@ export async function startRun(
   client: CadenzaClient,
   taskQueue: string,
   task: ReadingTask,
-): Promise<{ handle: WorkflowHandle; answer(): Promise<string> }> {
+): Promise<{ handle: WorkflowHandle; answer: () => Promise<string> }> {
   if (loop === 'cadenza') {
     const run = await client.start(reader, taskText(task), { taskQueue });
     const handle = client.temporal.workflow.getHandle(run.workflowId);

@@ -3,8 +3,14 @@ import { createClient, type CadenzaClient } from 'cadenza/client';
 import { ensureTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
 import { startChild, type Child } from '../support/child.ts';
 import { median } from '../support/median.ts';
-import { bytesBeyondContent, type Bench, type HistoryFigures, measureRun, type Sample } from './measure-run.ts';
-import { contentBytes, type ReadingTask } from './book.ts';
+import {
+  bytesBeyondContent,
+  type Bench,
+  type HistoryFigures,
+  measureRun,
+  type Sample,
+} from './measure-run.ts';
+import { contentBytes, turnsOf, type ReadingTask } from './book.ts';
 import { bundleLoops, loopNames, type LoopName } from './loops.ts';
 import type { ModelStatus } from './model-process.ts';
 import type { WorkerUsage } from './worker-process.ts';
@@ -50,6 +56,8 @@ interface Site {
   readonly model: Child<ModelStatus>;
   readonly bundles: Readonly<Record<LoopName, string>>;
   readonly profileDir: string | undefined;
+  /** From 0: no two workers share a task queue. */
+  readonly caseNumber: number;
 }
 
 /** Measures the cases one after the other, on one new Temporal server and one model server. */
@@ -66,9 +74,12 @@ export async function measureCases(cases: readonly Case[], options: MeasureOptio
   const model = await startChild<ModelStatus>(new URL('./model-process.ts', import.meta.url));
   stack.defer(async () => await model.stop());
   const measured: CaseFigures[] = [];
-  for (const measuredCase of cases) {
-    report(`${measuredCase.pages} turns of ${measuredCase.bytes} bytes, ${measuredCase.rounds} rounds`);
-    measured.push(await measureCase(measuredCase, { address, client, model, bundles, profileDir }));
+  for (const [caseNumber, measuredCase] of cases.entries()) {
+    const { bytes, rounds } = measuredCase;
+    report(`${turnsOf(measuredCase)} turns, tool results of ${bytes} bytes, ${rounds} rounds`);
+    measured.push(
+      await measureCase(measuredCase, { address, client, model, bundles, profileDir, caseNumber }),
+    );
   }
   return measured;
 }
@@ -77,8 +88,9 @@ export async function measureCases(cases: readonly Case[], options: MeasureOptio
 async function measureCase(measuredCase: Case, site: Site): Promise<CaseFigures> {
   await using stack = new AsyncDisposableStack();
   const benches = {} as Record<LoopName, Bench>;
-  for (const loop of loopNames) {
-    const taskQueue = `${loop}-${measuredCase.pages}x${measuredCase.bytes}`;
+  for (const [index, loop] of loopNames.entries()) {
+    // A name's length is in every history, and must be the same for both.
+    const taskQueue = `bench-${site.caseNumber}-${index}`;
     const worker = await startWorker(loop, taskQueue, site);
     stack.defer(async () => await worker.stop());
     benches[loop] = { ...site, worker, taskQueue };
@@ -92,9 +104,10 @@ async function measureCase(measuredCase: Case, site: Site): Promise<CaseFigures>
       samples[loop].push(await measureRun(loop, measuredCase, benches[loop]));
     }
   }
-  const figures = async (loop: LoopName) => toFigures(measuredCase, samples[loop], await benches[loop].worker.ask());
+  const figures = async (loop: LoopName) =>
+    toFigures(measuredCase, samples[loop], await benches[loop].worker.ask());
   return {
-    turns: measuredCase.pages,
+    turns: turnsOf(measuredCase),
     resultBytes: measuredCase.bytes,
     contentBytes: contentBytes(measuredCase),
     loops: { cadenza: await figures('cadenza'), 'hand-written': await figures('hand-written') },
@@ -106,7 +119,8 @@ async function startWorker(loop: LoopName, taskQueue: string, site: Site): Promi
   return await startChild<WorkerUsage>(new URL('./worker-process.ts', import.meta.url), {
     args: [loop, taskQueue, bundles[loop]],
     env: { TEMPORAL_ADDRESS: address, OPENAI_BASE_URL: model.ready.baseURL, OPENAI_API_KEY: 'none' },
-    nodeOptions: profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}/${taskQueue}`],
+    nodeOptions:
+      profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}/${taskQueue}-${loop}`],
   });
 }
 
@@ -115,7 +129,11 @@ function toFigures(task: ReadingTask, samples: readonly Sample[], usage: WorkerU
   if (!last) throw new Error('a case needs at least one round');
   // A run that was ended early took that long for the turns that it did.
   const perTurn = (figure: (sample: Sample) => number) =>
-    median(samples.map((sample) => figure(sample) / (sample.endedBy === undefined ? task.pages : sample.modelCalls)));
+    median(
+      samples.map(
+        (sample) => figure(sample) / (sample.endedBy === undefined ? turnsOf(task) : sample.modelCalls),
+      ),
+    );
   return {
     history: last.history,
     bytesBeyondContentPerTurn: bytesBeyondContent(task, last.history),

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { CadenzaClient } from 'cadenza/client';
 import type { Child } from '../support/child.ts';
-import { contentBytes, finalAnswer, readPage, type ReadingTask } from './book.ts';
+import { contentBytes, expectedAnswer, turnsOf, type ReadingTask } from './book.ts';
 import { startRun, type LoopName } from './loops.ts';
 import type { ModelStatus } from './model-process.ts';
 import type { WorkerUsage } from './worker-process.ts';
@@ -62,7 +62,7 @@ export async function historyFigures(handle: WorkflowHandle): Promise<HistoryFig
 
 /** A history's bytes that are neither a tool's result nor the model's words, for each turn. */
 export function bytesBeyondContent(task: ReadingTask, { bytes }: HistoryFigures): number {
-  return (bytes - contentBytes(task)) / task.pages;
+  return (bytes - contentBytes(task)) / turnsOf(task);
 }
 
 async function outcome(
@@ -87,7 +87,6 @@ async function outcome(
 }
 
 function checkAnswer(task: ReadingTask, answer: string): void {
-  const pages = Array.from({ length: task.pages }, (_, index) => readPage({ page: index + 1, bytes: task.bytes }));
-  const expected = finalAnswer(pages);
+  const expected = expectedAnswer(task);
   if (answer !== expected) throw new Error(`the run answered "${answer}" and not "${expected}"`);
 }

@@ -23,7 +23,9 @@ const inherited = ['PATH', 'Path', 'SystemRoot', 'TMPDIR', 'TEMP'];
 
 /** Runs a module as a process of its own, so that its CPU time and memory are its own. Rejects when it ends before it is ready. */
 export async function startChild<Answer>(module: URL, options: ChildOptions = {}): Promise<Child<Answer>> {
-  const base = Object.fromEntries(inherited.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  const base = Object.fromEntries(
+    inherited.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+  );
   const child = fork(fileURLToPath(module), options.args, {
     env: { ...base, ...options.env },
     execArgv: ['--conditions=cadenza-source', ...(options.nodeOptions ?? [])],

@@ -3,7 +3,7 @@ import { createClient, type CadenzaClient } from 'cadenza/client';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { ensureTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
-import type { Cleanup } from './cleanup.ts';
+import type { Surroundings } from './run-program.ts';
 import { installQuietRuntime } from './quiet-runtime.ts';
 import { dim, print } from './terminal.ts';
 
@@ -26,7 +26,7 @@ const longestMessage = 128 * 1024 * 1024;
 /** Finds or starts a Temporal server, and connects to it. Says what it does. */
 export async function connectToTemporal(
   { taskQueue }: { taskQueue: string },
-  { signal, cleanup }: { signal: AbortSignal; cleanup: Cleanup },
+  { signal, cleanup }: Surroundings,
 ): Promise<LocalTemporal> {
   const dataDir = resolve(process.env['CADENZA_DATA_DIR'] || '.cadenza');
   const temporal = await ensureTemporal({ dataDir, signal, report: (line) => print(dim(line)) });

@@ -14,6 +14,8 @@ export function installQuietRuntime(): void {
 }
 
 function writeLine({ level, message, meta }: LogEntry): void {
+  // Whoever waits for the workflow is told anyway.
+  if (message === 'Workflow failed') return;
   const { error, activityType, attempt } = (meta ?? {}) as {
     error?: unknown;
     activityType?: string;

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { print } from './terminal.ts';
+
 /** Why a program stops early. */
 export class Stopped extends Error {
   override readonly name = 'Stopped';
@@ -5,7 +8,7 @@ export class Stopped extends Error {
   readonly exitCode: number;
 
   constructor(reason: string, exitCode: number) {
-    super(`stopped by ${reason}`);
+    super(`Stopped by ${reason}`);
     this.exitCode = exitCode;
   }
 }
@@ -48,5 +51,17 @@ export async function untilStopped<T>(signal: AbortSignal, work: Promise<T>): Pr
     return await Promise.race([work, stopped]);
   } finally {
     if (leave) signal.removeEventListener('abort', leave);
+  }
+}
+
+/** Says so, and waits until the program is asked to stop. */
+export async function waitForStop(line: string, signal: AbortSignal): Promise<void> {
+  print(`${line} Ctrl-C ends this.`);
+  // Nothing else need keep the process alive in the meantime.
+  const awake = setInterval(() => undefined, 60_000);
+  try {
+    if (!signal.aborted) await once(signal, 'abort');
+  } finally {
+    clearInterval(awake);
   }
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { UsageError } from '../launcher/run-program.ts';
 
 /** What `npm start` was asked to do. */
 export type Task =
@@ -6,11 +7,6 @@ export type Task =
   /** Nothing but Temporal with its Web UI, to look at earlier runs. */
   | { kind: 'ui' }
   | { kind: 'report'; question: string; docs: string | undefined; out: string; keep: boolean };
-
-/** The arguments are wrong; the message says how. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
-}
 
 const longestQuestion = 4_000;
 
@@ -40,8 +36,14 @@ Environment
                  Where a development server keeps its runs. Default: .cadenza
 `;
 
-/** Throws {@link UsageError}. */
-export function parseTask(args: string[]): Task {
+/** Throws `UsageError`. `env` is the environment that npm makes for its scripts. */
+export function parseTask(args: string[], env: NodeJS.ProcessEnv = {}): Task {
+  const swallowed = optionNames.find((name) => env[`npm_config_${name}`] !== undefined);
+  if (swallowed !== undefined) {
+    throw new UsageError(
+      `npm took --${swallowed} for an option of its own; put -- before it: npm start -- "question" --${swallowed} …`,
+    );
+  }
   const { values, positionals } = parse(args);
   if (values.help) return { kind: 'help' };
   if (values.ui) {
@@ -69,6 +71,8 @@ export function parseTask(args: string[]): Task {
   };
 }
 
+const optionNames = ['docs', 'out', 'keep', 'ui'] as const;
+
 function parse(args: string[]) {
   try {
     return parseArgs({
@@ -83,6 +87,9 @@ function parse(args: string[]) {
       },
     });
   } catch (thrown) {
-    throw new UsageError(thrown instanceof Error ? thrown.message : String(thrown));
+    // Its second sentence is about something else than what is meant here.
+    throw new UsageError(
+      thrown instanceof Error ? thrown.message.replace(/\. To specify .*/s, '') : String(thrown),
+    );
   }
 }

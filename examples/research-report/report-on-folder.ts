@@ -3,14 +3,15 @@ import { open, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Worker } from '@temporalio/worker';
 import { chooseModel, type ChosenModel } from '../launcher/choose-model.ts';
-import type { Cleanup } from '../launcher/cleanup.ts';
 import { createNarrator } from '../launcher/describe-event.ts';
 import { connectToTemporal, type LocalTemporal } from '../launcher/local-temporal.ts';
-import { untilStopped } from '../launcher/stop-signals.ts';
-import { bold, dim, print, showStatus } from '../launcher/terminal.ts';
-import { UsageError, type Task } from './arguments.ts';
-import { startReport, taskQueue, type StartedReport } from './client.ts';
+import { runWorker, UsageError, type Surroundings } from '../launcher/run-program.ts';
+import { Stopped, untilStopped } from '../launcher/stop-signals.ts';
+import { bold, dim, print, printError, showStatus } from '../launcher/terminal.ts';
+import type { Task } from './arguments.ts';
+import { startReport, type StartedReport } from './client.ts';
 import { reportMark } from './documents/document-folder.ts';
 import { configuredLibrary, folderVariable } from './tools.ts';
 import { watchReport, type ReportEvent } from './watch-report.ts';
@@ -19,11 +20,6 @@ import type { Report } from './workflows.ts';
 import { describeCost, describeUsage, writeReport } from './write-report.ts';
 
 type ReportTask = Extract<Task, { kind: 'report' }>;
-
-interface Surroundings {
-  signal: AbortSignal;
-  cleanup: Cleanup;
-}
 
 /** What there is to read. */
 interface Documents {
@@ -41,33 +37,31 @@ export async function reportOnFolder(task: ReportTask, surroundings: Surrounding
   const { question } = task;
   const file = resolve(typedIn, task.out);
   await checkFile(file, task.out);
-  const documents = await openDocuments(task.docs);
+  const { folder, count } = await openDocuments(task.docs);
   print(`${bold('Question')}   ${question}`);
-  print(`${bold('Documents')}  ${documents.count} in ${documents.folder}`);
+  print(`${bold('Documents')}  ${count} in ${folder}`);
   const model = await chooseModel();
   cleanup.add(async () => await model.close());
   print(`${bold('Model')}      ${model.notice}\n`);
 
-  // A run of one folder must not meet the worker of another.
-  const queue = `${taskQueue}-${digest(hostname(), documents.folder)}`;
-  const temporal = await connectToTemporal({ taskQueue: queue }, surroundings);
-  const work = await untilStopped(signal, startWorker(temporal, model, queue, cleanup));
-  const workflowId = `report-${slug(question)}-${digest(hostname(), documents.folder, question)}`;
-  const request = { question, folder: documents.folder };
-  const run = await startReport(temporal.client, request, { workflowId, taskQueue: queue });
+  // The same question to the same folder is the same run. Its queue is its own, so that no other start's worker takes it up.
+  const workflowId = `report-${slug(question)}-${digest(hostname(), folder, question)}`;
+  const temporal = await connectToTemporal({ taskQueue: workflowId }, surroundings);
+  const worker = runWorker(await untilStopped(signal, createWorker(temporal, model, workflowId)), cleanup);
+  const run = await startReport(temporal.client, { question, folder }, { workflowId, taskQueue: workflowId });
   const link = temporal.linkTo(run);
   announce(run, link);
-  const report = await untilStopped(
-    signal,
-    Promise.race([work.failed, follow(temporal, run, model, signal)]),
-  );
-  const { name, isOffline } = model;
+  const work = Promise.race([worker.failed, follow(temporal, run, model, signal)]);
+  const report = await untilStopped(signal, work).catch((thrown: unknown) => {
+    if (thrown instanceof Stopped) printError('The run stays open: the same command takes it up again.');
+    throw thrown;
+  });
   const facts = {
     question,
-    folder: documents.folder,
-    documents: documents.count,
-    model: name,
-    isOffline,
+    folder,
+    documents: count,
+    model: model.name,
+    isOffline: model.isOffline,
     workflowId,
     link,
   };
@@ -75,10 +69,9 @@ export async function reportOnFolder(task: ReportTask, surroundings: Surrounding
   summarise(report, { file, link, isLinkEnding: temporal.isOurs && !task.keep });
 }
 
-/** Starts the worker in this process. The promise returned in it fails when the worker does. */
-async function startWorker(temporal: LocalTemporal, model: ChosenModel, queue: string, cleanup: Cleanup) {
+async function createWorker(temporal: LocalTemporal, model: ChosenModel, queue: string): Promise<Worker> {
   showStatus('Starting a worker…');
-  const worker = await createReportWorker({
+  return await createReportWorker({
     connection: temporal.nativeConnection,
     namespace: temporal.namespace,
     taskQueue: queue,
@@ -87,17 +80,6 @@ async function startWorker(temporal: LocalTemporal, model: ChosenModel, queue: s
     // Whoever stops this program does not want to wait for a model; the call is repeated when the run goes on.
     shutdownGraceTime: '2 seconds',
   });
-  const running = worker.run();
-  running.catch(() => undefined);
-  cleanup.add(async () => {
-    if (worker.getState() === 'RUNNING') worker.shutdown();
-    await running;
-  });
-  return {
-    failed: running.then((): never => {
-      throw new Error('the worker has stopped');
-    }),
-  };
 }
 
 function announce({ workflowId, isResumed }: StartedReport, link: string | undefined): void {

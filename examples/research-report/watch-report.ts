@@ -64,8 +64,10 @@ async function* historyOf(
       waitNewEvent: true,
       nextPageToken: nextPageToken ?? null,
     };
+    signal.throwIfAborted();
     const response = await connection.withAbortSignal(
-      signal,
+      // Of its own, because the client leaves a listener on it.
+      AbortSignal.any([signal]),
       async () => await workflowService.getWorkflowExecutionHistory(request),
     );
     yield* response.history?.events ?? [];

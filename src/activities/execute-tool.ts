@@ -119,9 +119,12 @@ async function runTool(
   const { activityId, workflowExecution } = context.info;
   const { workflowId = '', runId = '' } = workflowExecution ?? {};
   const position = positionOf(activityId);
-  const timeout = AbortSignal.timeout(timeoutMs);
+  const timeout = new AbortController();
+  const timer = setTimeout(() => {
+    timeout.abort(new DOMException(`it did not finish within ${timeoutMs} ms`, 'TimeoutError'));
+  }, timeoutMs);
   const toolContext: ToolContext = {
-    signal: AbortSignal.any([context.cancellationSignal, timeout]),
+    signal: AbortSignal.any([context.cancellationSignal, timeout.signal]),
     heartbeat: (progress) => {
       record.progress = progress;
       context.heartbeat(record);
@@ -132,19 +135,18 @@ async function runTool(
     run: { workflowId, runId, agent, call: position },
   };
   const work = tracked.run(async () => await tool.execute(checked as never, toolContext));
-  // A tool that ignores its signal must not hold the call; what it does afterwards is not waited for.
-  return await Promise.race([work, rejectOn(context.cancellationSignal), rejectOn(timeout, timeoutMs)]);
+  try {
+    // A tool that ignores its signal must not hold the call; what it does afterwards is not waited for.
+    return await Promise.race([work, rejectOn(context.cancellationSignal), rejectOn(timeout.signal)]);
+  } finally {
+    // A timer that is still set would keep the result in memory until it fires.
+    clearTimeout(timer);
+  }
 }
 
-async function rejectOn(signal: AbortSignal, timeoutMs?: number): Promise<never> {
+async function rejectOn(signal: AbortSignal): Promise<never> {
   return await new Promise((_resolve, reject) => {
-    const leave = () => {
-      reject(
-        timeoutMs === undefined
-          ? toError(signal.reason)
-          : new Error(`it did not finish within ${timeoutMs} ms`),
-      );
-    };
+    const leave = () => reject(toError(signal.reason));
     if (signal.aborted) leave();
     else signal.addEventListener('abort', leave, { once: true });
   });

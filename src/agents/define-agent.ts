@@ -1,7 +1,7 @@
-import type { Duration } from '@temporalio/common';
 import type { z } from 'zod';
 import type { RunLimits } from '../agent-start.ts';
 import type { Json } from '../protocol.ts';
+import type { Duration } from '../duration.ts';
 import type { AnyTool } from './define-tool.ts';
 import type { Delegate, Handoff } from './routes.ts';
 

@@ -1,5 +1,5 @@
-import type { Duration } from '@temporalio/common';
 import type { z } from 'zod';
+import type { Duration } from '../duration.ts';
 import type { Effect } from '../protocol.ts';
 
 /** What `execute` is given besides the arguments. */

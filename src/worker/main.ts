@@ -5,27 +5,13 @@
  * (`OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL`). SIGTERM and SIGINT drain it: calls under way finish, nothing new begins.
  */
 import '../node-version.ts';
-import { describeThrown } from '../failures.ts';
-import { createWorker } from './create-worker.ts';
-import { importNamed, readEnvironment, workflowsFile } from './environment.ts';
-
-async function main(): Promise<void> {
-  const settings = readEnvironment();
-  const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
-  const worker = await createWorker({
-    agents,
-    taskQueue: settings.CADENZA_TASK_QUEUE,
-    ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
-    transcripts: { cacheBytes: settings.CADENZA_TRANSCRIPT_CACHE_MB * 1024 * 1024 },
-    shutdownGraceTime: settings.CADENZA_DRAIN_SECONDS * 1000,
-  });
-  // The SDK's own handling of SIGTERM and SIGINT drains the worker; `run` returns when that is done.
-  await worker.run();
-}
 
 try {
-  await main();
+  // Loaded only when the version is known to be right: some of what it imports does not even link on older ones.
+  const { runWorker } = await import('./run-worker.ts');
+  await runWorker();
 } catch (thrown) {
+  const { describeThrown } = await import('../failures.ts');
   // A worker that failed while it started may leave connections open that would keep the process for ever.
   process.stderr.write(`cadenza worker: ${describeThrown(thrown)}\n`, () => process.exit(1));
 }

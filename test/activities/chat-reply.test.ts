@@ -29,7 +29,12 @@ describe('text', () => {
   });
 
   test('in parts is joined, and what is not text is left out', () => {
-    const content = [{ type: 'text', text: 'Hel' }, { type: 'image' }, { type: 'text', text: 'lo.' }, { text: null }];
+    const content = [
+      { type: 'text', text: 'Hel' },
+      { type: 'image' },
+      { type: 'text', text: 'lo.' },
+      { text: null },
+    ];
     expect(parseChatReply(completion({ content }))?.items).toEqual([
       { type: 'message', role: 'assistant', text: 'Hello.' },
     ]);
@@ -49,13 +54,15 @@ describe('text', () => {
 
 describe('tool calls', () => {
   test('keep their id, name and text', () => {
-    expect(callsIn({ id: 'a', type: 'function', function: search })).toEqual([{ type: 'call', id: 'a', ...search }]);
+    expect(callsIn({ id: 'a', type: 'function', function: search })).toEqual([
+      { type: 'call', id: 'a', ...search },
+    ]);
   });
 
   test('without an id get one of their own', () => {
-    expect(callsIn({ function: search }, { id: null, function: search }, { id: '', function: search })).toMatchObject(
-      [{ id: 'call_0' }, { id: 'call_1' }, { id: 'call_2' }],
-    );
+    expect(
+      callsIn({ function: search }, { id: null, function: search }, { id: '', function: search }),
+    ).toMatchObject([{ id: 'call_0' }, { id: 'call_1' }, { id: 'call_2' }]);
   });
 
   test('of one id get ids that differ, short enough to be sent back', () => {
@@ -88,12 +95,15 @@ describe('tool calls', () => {
 
 describe('the rest', () => {
   test('of several choices the first counts', () => {
-    const value = completion({}, {
-      choices: [
-        { finish_reason: 'length', message: { content: 'first' } },
-        { finish_reason: 'stop', message: { content: 'second' } },
-      ],
-    });
+    const value = completion(
+      {},
+      {
+        choices: [
+          { finish_reason: 'length', message: { content: 'first' } },
+          { finish_reason: 'stop', message: { content: 'second' } },
+        ],
+      },
+    );
     expect(parseChatReply(value)).toMatchObject({ items: [{ text: 'first' }], stopped: 'cut' });
   });
 
@@ -115,16 +125,32 @@ describe('the rest', () => {
   });
 
   test('usage counts cached and reasoning tokens, and absent numbers as nothing', () => {
-    const details = { prompt_tokens_details: { cached_tokens: 8 }, completion_tokens_details: { reasoning_tokens: 3 } };
+    const details = {
+      prompt_tokens_details: { cached_tokens: 8 },
+      completion_tokens_details: { reasoning_tokens: 3 },
+    };
     const usage = { prompt_tokens: 10, completion_tokens: 5, ...details };
-    expect(parseChatReply(completion({}, { usage }))?.usage).toEqual({ input: 10, output: 5, cached: 8, reasoning: 3 });
-    for (const absent of [undefined, null, {}, 'free', { prompt_tokens: '10' }, { prompt_tokens: null, prompt_tokens_details: null }]) {
+    expect(parseChatReply(completion({}, { usage }))?.usage).toEqual({
+      input: 10,
+      output: 5,
+      cached: 8,
+      reasoning: 3,
+    });
+    for (const absent of [
+      undefined,
+      null,
+      {},
+      'free',
+      { prompt_tokens: '10' },
+      { prompt_tokens: null, prompt_tokens_details: null },
+    ]) {
       expect(parseChatReply(completion({}, { usage: absent }))?.usage).toEqual({ input: 0, output: 0 });
     }
   });
+});
 
-  test.each<{ value: unknown }>(
-    [
+test.each<{ value: unknown }>(
+  [
     undefined,
     null,
     'Bad gateway',
@@ -138,22 +164,35 @@ describe('the rest', () => {
     { choices: [{ message: null }] },
     { choices: [{ message: { content: 5 } }] },
     { error: { message: 'overloaded' } },
-  ].map((value) => ({ value })))('what is no completion is not taken for one: $value', ({ value }) => {
-    expect(parseChatReply(value)).toBeUndefined();
-  });
+  ].map((value) => ({ value })),
+)('what is no completion is not taken for one: $value', ({ value }) => {
+  expect(parseChatReply(value)).toBeUndefined();
 });
 
 /** Values near a completion: its shape with anything at any place. */
 function nearlyCompletion(): fc.Arbitrary<unknown> {
-  const any = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(null, '', 'a', 'b', 'stop', 'length') }, fc.jsonValue());
-  const call = fc.record({ id: any, function: fc.oneof(fc.record({ name: any, arguments: any }), any) }, { requiredKeys: [] });
+  const any = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom(null, '', 'a', 'b', 'stop', 'length') },
+    fc.jsonValue(),
+  );
+  const call = fc.record(
+    { id: any, function: fc.oneof(fc.record({ name: any, arguments: any }), any) },
+    { requiredKeys: [] },
+  );
   const message = fc.record(
-    { content: any, refusal: any, tool_calls: fc.oneof(fc.array(fc.oneof(call, any), { maxLength: 4 }), any) },
+    {
+      content: any,
+      refusal: any,
+      tool_calls: fc.oneof(fc.array(fc.oneof(call, any), { maxLength: 4 }), any),
+    },
     { requiredKeys: [] },
   );
   const choice = fc.record({ finish_reason: any, message: fc.oneof(message, any) }, { requiredKeys: [] });
   const usage = fc.record({ prompt_tokens: any, prompt_tokens_details: any }, { requiredKeys: [] });
-  return fc.record({ choices: fc.oneof(fc.array(choice, { maxLength: 3 }), any), usage: fc.oneof(usage, any) });
+  return fc.record({
+    choices: fc.oneof(fc.array(choice, { maxLength: 3 }), any),
+    usage: fc.oneof(usage, any),
+  });
 }
 
 test('no JSON value makes the parser throw, and every call it finds has an id of its own', () => {
@@ -162,7 +201,8 @@ test('no JSON value makes the parser throw, and every call it finds has an id of
       const reply = parseChatReply(value);
       const calls = callsOf(reply?.items ?? []);
       expect(new Set(calls.map(({ id }) => id)).size).toBe(calls.length);
-      for (const call of calls) expect(call).toMatchObject({ name: expect.any(String), arguments: expect.any(String) });
+      for (const call of calls)
+        expect(call).toMatchObject({ name: expect.any(String), arguments: expect.any(String) });
       // What is stored is what was parsed.
       expect(JSON.parse(JSON.stringify(reply ?? null))).toEqual(reply ?? null);
     }),

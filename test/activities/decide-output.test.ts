@@ -6,6 +6,8 @@ import type { Decision } from '../../src/protocol.ts';
 import { registered } from './registered.ts';
 
 const largestOutput = 1024 * 1024;
+const answer = z.object({ answer: z.string(), sure: z.boolean() });
+const json = '{"sure":true,"answer":"42"}';
 
 async function decideText(
   text: string,
@@ -26,7 +28,10 @@ describe('an answer in text', () => {
   });
 
   test.each(['', ' \n\t'])('is asked for again when it is empty: %j', async (text) => {
-    expect(await decideText(text)).toMatchObject({ kind: 'correct', problem: expect.stringContaining('empty') });
+    expect(await decideText(text)).toMatchObject({
+      kind: 'correct',
+      problem: expect.stringContaining('empty'),
+    });
   });
 
   test('is asked for again when it was cut off', async () => {
@@ -50,10 +55,7 @@ describe('an answer in text', () => {
   });
 });
 
-describe('an answer with a schema', () => {
-  const answer = z.object({ answer: z.string(), sure: z.boolean() });
-  const json = '{"sure":true,"answer":"42"}';
-
+describe('an answer in JSON', () => {
   test('is the JSON of the reply, which is not stored a second time', async () => {
     expect(await decideText(json, answer)).toEqual({ kind: 'output', json: true });
     expect(await decideText(`\n ${json}\n`, answer)).toEqual({ kind: 'output', json: true });
@@ -70,7 +72,9 @@ describe('an answer with a schema', () => {
 
   test('in an unfinished fence of white space takes no time to refuse', async () => {
     const started = performance.now();
-    expect(await decideText(`\`\`\`json\n${'\n '.repeat(100_000)}`, answer)).toMatchObject({ kind: 'correct' });
+    expect(await decideText(`\`\`\`json\n${'\n '.repeat(100_000)}`, answer)).toMatchObject({
+      kind: 'correct',
+    });
     expect(performance.now() - started).toBeLessThan(1_000);
   });
 
@@ -91,7 +95,9 @@ describe('an answer with a schema', () => {
       problem: `Your answer does not fit the required schema:\n${problem}`,
     });
   });
+});
 
+describe('what a schema makes of an answer', () => {
   test('is stored in the form that the schema makes of it', async () => {
     const schema = z.object({
       at: z.string().transform((text) => new Date(text)),
@@ -109,19 +115,26 @@ describe('an answer with a schema', () => {
       kind: 'output',
       output: { answer: '42', sure: true },
     });
-    expect(await decideText('{"a":"1"}', z.object({ a: z.string() }).transform(() => undefined))).toEqual({
+    expect(
+      await decideText(
+        '{"a":"1"}',
+        z.object({ a: z.string() }).transform(() => undefined),
+      ),
+    ).toEqual({
       kind: 'output',
       output: null,
     });
   });
 
   test('may need a schema that waits for something', async () => {
-    const schema = z.object({ a: z.string().refine(async (text) => await Promise.resolve(text === 'known')) });
+    const schema = z.object({
+      a: z.string().refine(async (text) => await Promise.resolve(text === 'known')),
+    });
     expect(await decideText('{"a":"known"}', schema)).toEqual({ kind: 'output', json: true });
     expect(await decideText('{"a":"other"}', schema)).toMatchObject({ kind: 'correct' });
   });
 
-  test('is asked for again when what the schema makes of it is too large to be stored beside the reply', async () => {
+  test('is asked for again when it is too large to be stored beside the reply', async () => {
     const schema = z.object({ n: z.number() }).transform(({ n }) => 'x'.repeat(n));
     expect(await decideText(`{"n":${largestOutput}}`, schema)).toMatchObject({ kind: 'correct' });
     const fenced = `\`\`\`json\n${JSON.stringify({ a: 'x'.repeat(largestOutput * 0.6) })}\n\`\`\``;
@@ -139,7 +152,7 @@ describe('an answer with a schema', () => {
     });
   });
 
-  test('is the fault of the agent’s author, and final, when JSON cannot hold what the schema makes', async () => {
+  test('is the fault of the agent’s author, and final, when JSON cannot hold it', async () => {
     const schema = z.object({ n: z.number() }).transform(({ n }) => BigInt(n));
     await expect(decideText('{"n":1}', schema)).rejects.toMatchObject({
       type: 'AgentCodeFailed',

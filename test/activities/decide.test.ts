@@ -14,7 +14,10 @@ interface Call {
 }
 
 /** A reply as a provider's completion becomes one. */
-function replyWith(calls: Call[], options: { content?: string; finish?: string; refusal?: string } = {}): ModelReply {
+function replyWith(
+  calls: Call[],
+  options: { content?: string; finish?: string; refusal?: string } = {},
+): ModelReply {
   const { content = null, finish = 'tool_calls', refusal = null } = options;
   const toolCalls = calls.map((call, index) => ({
     id: call.id ?? `call-${index}`,
@@ -66,8 +69,12 @@ describe('tool calls', () => {
   test('of an unknown tool are refused with the names of those there are', async () => {
     const refusal = await refusalOf({ name: 'serach', arguments: '{}' });
     expect(refusal).toBe('There is no tool "serach". The tools are: search, pay.');
-    const [plan] = plansOf(await decide(registered(), replyWith([{ name: 'x'.repeat(5_000), arguments: '{}' }])));
-    expect(plan).toEqual({ refused: `There is no tool "${'x'.repeat(100)}". There are no tools: answer directly.` });
+    const [plan] = plansOf(
+      await decide(registered(), replyWith([{ name: 'x'.repeat(5_000), arguments: '{}' }])),
+    );
+    expect(plan).toEqual({
+      refused: `There is no tool "${'x'.repeat(100)}". There are no tools: answer directly.`,
+    });
   });
 
   test('of names that every object has are unknown too', async () => {
@@ -75,13 +82,15 @@ describe('tool calls', () => {
       expect(await refusalOf({ name, arguments: '{}' })).toContain('There is no tool');
     }
   });
+});
 
-  test('with invalid JSON are refused with the parser’s words', async () => {
+describe('the arguments of tool calls', () => {
+  test('are refused as invalid JSON with the parser’s words', async () => {
     const refusal = await refusalOf({ name: 'search', arguments: '{"query": "a' });
     expect(refusal).toMatch(/^The arguments are not valid JSON: .*(Unterminated|position)/);
   });
 
-  test('whose arguments do not fit are refused in zod’s own words', async () => {
+  test('that do not fit are refused in zod’s own words', async () => {
     const schema = z.object({ query: z.string().min(2), limit: z.number().optional() });
     const value = { query: 'a', limit: 'many' };
     const problem = z.prettifyError(schema.safeParse(value).error as z.ZodError);
@@ -90,13 +99,13 @@ describe('tool calls', () => {
     expect(problem).toContain('limit');
   });
 
-  test('whose arguments are no object, or absent where some are required, are refused', async () => {
+  test('that are no object, or absent where some are required, are refused', async () => {
     for (const text of ['[]', '"query"', 'null', '', '  ']) {
       expect(await refusalOf({ name: 'search', arguments: text })).toContain('do not fit');
     }
   });
 
-  test('with thousands of mistakes are refused in a bounded text', async () => {
+  test('that hold thousands of mistakes are refused in a bounded text', async () => {
     const list = defineTool({
       name: 'list',
       description: 'Lists.',
@@ -108,11 +117,13 @@ describe('tool calls', () => {
     expect(plan && 'refused' in plan && plan.refused.length).toBeLessThanOrEqual(2_000);
   });
 
-  test('without text for their arguments count as having none', () => {
+  test('are none where there is no text', () => {
     expect(parseArguments('')).toEqual({ value: {} });
     expect(parseArguments(' \n')).toEqual({ value: {} });
   });
+});
 
+describe('tool calls of one reply', () => {
   test('with an id that was used before in the reply are refused, and the first one runs', async () => {
     const call = { id: 'same', name: 'pay', arguments: '{"cents":1}' };
     const plans = plansOf(await decide(registered({ tools }), replyWith([call, call, call])));

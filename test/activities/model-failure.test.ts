@@ -70,8 +70,13 @@ describe('by status', () => {
   });
 
   test('a used-up quota is final although its status is that of a rate limit', async () => {
-    const body = { error: { message: 'You exceeded your quota.', code: 'insufficient_quota', type: 'insufficient_quota' } };
-    expect(await failureFor({ status: 429, body })).toMatchObject({ type: 'ModelQuotaExhausted', nonRetryable: true });
+    const body = {
+      error: { message: 'You exceeded your quota.', code: 'insufficient_quota', type: 'insufficient_quota' },
+    };
+    expect(await failureFor({ status: 429, body })).toMatchObject({
+      type: 'ModelQuotaExhausted',
+      nonRetryable: true,
+    });
     const limited = { error: { message: 'Slow down.', code: 'rate_limit_exceeded' } };
     expect(await failureFor({ status: 429, body: limited })).toMatchObject({ type: 'ModelUnavailable' });
   });
@@ -81,7 +86,11 @@ describe('by status', () => {
   });
 
   test('a body that is no JSON is quoted', async () => {
-    const failure = await failureFor({ status: 503, body: '<html>upstream</html>', headers: { 'content-type': 'text/html' } });
+    const failure = await failureFor({
+      status: 503,
+      body: '<html>upstream</html>',
+      headers: { 'content-type': 'text/html' },
+    });
     expect(failure).toMatchObject({ type: 'ModelUnavailable', nonRetryable: false });
     expect(failure.message).toContain('503');
   });
@@ -114,7 +123,10 @@ describe('by header', () => {
   });
 
   test('a date says when to come back', async () => {
-    const thrown = await thrownFor({ status: 503, headers: { 'retry-after': 'Fri, 02 Jan 2026 00:01:30 GMT' } });
+    const thrown = await thrownFor({
+      status: 503,
+      headers: { 'retry-after': 'Fri, 02 Jan 2026 00:01:30 GMT' },
+    });
     vi.useFakeTimers({ now: new Date('2026-01-02T00:00:00Z') });
     expect(modelFailure(thrown, 1, secret).nextRetryDelay).toBe(90_000);
   });
@@ -128,7 +140,9 @@ describe('by header', () => {
     { 'retry-after-ms': '-1' },
     { 'retry-after': 'Fri, 02 Jan 1970 00:00:00 GMT' },
   ])('%j leaves the pause to the retry policy', async (headers) => {
-    expect((await failureFor({ status: 503, headers: headers as Record<string, string> })).nextRetryDelay).toBeUndefined();
+    expect(
+      (await failureFor({ status: 503, headers: headers as Record<string, string> })).nextRetryDelay,
+    ).toBeUndefined();
   });
 });
 
@@ -147,8 +161,14 @@ describe('without a status', () => {
   test.each([new Error('what?'), new SyntaxError('Unexpected token'), 'a string', undefined, { odd: true }])(
     'an error of unknown class is retried, and final at the fifth attempt: %j',
     (thrown) => {
-      expect(modelFailure(thrown, 1, secret)).toMatchObject({ type: 'ModelUnavailable', nonRetryable: false });
-      expect(modelFailure(thrown, 4, secret)).toMatchObject({ type: 'ModelUnavailable', nonRetryable: false });
+      expect(modelFailure(thrown, 1, secret)).toMatchObject({
+        type: 'ModelUnavailable',
+        nonRetryable: false,
+      });
+      expect(modelFailure(thrown, 4, secret)).toMatchObject({
+        type: 'ModelUnavailable',
+        nonRetryable: false,
+      });
       expect(modelFailure(thrown, 5, secret)).toMatchObject({ type: 'ModelUnavailable', nonRetryable: true });
     },
   );
@@ -159,18 +179,25 @@ describe('the secret', () => {
   function everything(error: unknown): string {
     const seen: string[] = [];
     for (let at = error; at instanceof Error; at = at.cause) {
-      const own = Object.fromEntries(Object.getOwnPropertyNames(at).map((key) => [key, at[key as keyof typeof at]]));
+      const own = Object.fromEntries(
+        Object.getOwnPropertyNames(at).map((key) => [key, at[key as keyof typeof at]]),
+      );
       seen.push(JSON.stringify({ ...own, cause: undefined }), at.name, at.message, at.stack ?? '');
     }
     return seen.join('\n');
   }
 
-  test.each([400, 401, 403, 429, 500, 503])('is in nothing that is recorded of a %d that quotes it', async (status) => {
-    const body = { error: { message: `Incorrect API key provided: ${secret}. Authorization: Bearer ${secret}` } };
-    const failure = await failureFor({ status, body });
-    expect(everything(failure)).toContain('[key]');
-    expect(everything(failure)).not.toContain(secret);
-  });
+  test.each([400, 401, 403, 429, 500, 503])(
+    'is in nothing that is recorded of a %d that quotes it',
+    async (status) => {
+      const body = {
+        error: { message: `Incorrect API key provided: ${secret}. Authorization: Bearer ${secret}` },
+      };
+      const failure = await failureFor({ status, body });
+      expect(everything(failure)).toContain('[key]');
+      expect(everything(failure)).not.toContain(secret);
+    },
+  );
 
   test('is in nothing that is recorded of other errors', async () => {
     const inner = new Error(`fetch with ${secret}`);

@@ -59,7 +59,9 @@ describe('what a registry takes', () => {
 
 describe('what a registry fills in', () => {
   test('the safe defaults of a tool', () => {
-    const registered = createRegistry([defineAgent({ name: 'a', instructions: '', tools: [search] })]).get('a');
+    const registered = createRegistry([defineAgent({ name: 'a', instructions: '', tools: [search] })]).get(
+      'a',
+    );
     const tool = registered?.tools.get('search');
     expect(tool?.tool.effect ?? 'once').toBe('once');
     expect(tool).toMatchObject({ timeoutMs: 300_000, maxBytes: 65_536, retry: {} });
@@ -91,7 +93,12 @@ describe('what a registry fills in', () => {
     expect(registered?.limits).toEqual({ turns: 3, deadlineMs: 2 * 24 * 3_600_000 });
     expect(registered?.tools.get('tool')).toMatchObject({
       timeoutMs: 90_000,
-      retry: { maximumAttempts: 4, initialIntervalMs: 2_000, maximumIntervalMs: 5_000, backoffCoefficient: 1.5 },
+      retry: {
+        maximumAttempts: 4,
+        initialIntervalMs: 2_000,
+        maximumIntervalMs: 5_000,
+        backoffCoefficient: 1.5,
+      },
     });
   });
 
@@ -154,7 +161,9 @@ describe('what a registry refuses', () => {
     expect(refusalOfAgent({ output: z.object({ n: z.bigint() }) })).toContain('output is not a schema');
     expect(refusalOfAgent({ input: z.set(z.string()) })).toContain('input is not a schema');
   });
+});
 
+describe('options that a registry refuses', () => {
   test.each(['', 'two words', 'dotted.name', 'x'.repeat(65), 'ünïcode', undefined])('the name %j', (name) => {
     expect(refusalOfTool({ name: name as string })).toContain('its name must be');
     expect(refusalOfAgent({ name })).toContain('its name must be');

@@ -40,9 +40,20 @@ const strict: Record<string, z.ZodType> = {
     n: z.string().nullable(),
   }),
   'a union inside an object': z.object({ u: z.union([z.object({ a: z.string() }), z.number()]) }),
-  'lists with bounds': z.object({ l: z.array(z.object({ a: z.string() })).min(1).max(5) }),
+  'lists with bounds': z.object({
+    l: z
+      .array(z.object({ a: z.string() }))
+      .min(1)
+      .max(5),
+  }),
   'numbers with bounds': z.object({ n: z.number().min(0).lt(10).multipleOf(2) }),
-  'documented formats': z.object({ e: z.email(), u: z.uuid(), d: z.iso.datetime(), day: z.iso.date(), i: z.ipv4() }),
+  'documented formats': z.object({
+    e: z.email(),
+    u: z.uuid(),
+    d: z.iso.datetime(),
+    day: z.iso.date(),
+    i: z.ipv4(),
+  }),
   'a pattern': z.object({ p: z.string().regex(/^[a-z]+$/) }),
   recursion: z.object({ root: branch }),
 };
@@ -53,7 +64,9 @@ const notStrict: Record<string, z.ZodType> = {
   'a property with a default': z.object({ a: z.string().default('x') }),
   'an optional property deeper down': z.object({ a: z.object({ b: z.string().optional() }) }),
   'an optional property in a list': z.object({ a: z.array(z.object({ b: z.string().optional() })) }),
-  'an optional property in a union': z.object({ u: z.union([z.object({ b: z.string().optional() }), z.null()]) }),
+  'an optional property in a union': z.object({
+    u: z.union([z.object({ b: z.string().optional() }), z.null()]),
+  }),
   'an optional property in a definition': z.object({ root: looseNode }),
   'an open object': z.looseObject({ a: z.string() }),
   'a record': z.object({ r: z.record(z.string(), z.number()) }),
@@ -112,7 +125,12 @@ test('objects are closed for the model, as zod drops unknown keys anyway, unless
   expect(surface.tools[0]?.parameters).toEqual({
     type: 'object',
     properties: {
-      a: { type: 'object', properties: { b: { type: 'string' } }, required: ['b'], additionalProperties: false },
+      a: {
+        type: 'object',
+        properties: { b: { type: 'string' } },
+        required: ['b'],
+        additionalProperties: false,
+      },
       c: { type: 'object', properties: { d: { type: 'string' } }, required: ['d'], additionalProperties: {} },
     },
     required: ['a', 'c'],
@@ -123,7 +141,14 @@ test('objects are closed for the model, as zod drops unknown keys anyway, unless
 test('whatever is declared, the service takes the request', () => {
   for (const schema of Object.values({ ...strict, ...notStrict })) {
     const { surface, source } = registered(schema);
-    const snapshot = { agent: 'a', source, api: 'chat' as const, model: 'm', instructions: 'Do.', ...surface };
+    const snapshot = {
+      agent: 'a',
+      source,
+      api: 'chat' as const,
+      model: 'm',
+      instructions: 'Do.',
+      ...surface,
+    };
     const request = chatRequest(snapshot, [{ type: 'message', role: 'user', text: 'Go.' }]);
     expect(findRequestProblem(request as unknown as ChatRequest)).toBeUndefined();
   }

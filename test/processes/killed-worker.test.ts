@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import { CadenzaClient, type RunHandle } from 'cadenza/client';
+import { messageText } from '../../src/testing/chat-protocol.ts';
 import {
   createModelServer,
   type ModelServer,
@@ -131,7 +132,10 @@ function answer({ messages }: ModelServerRequest) {
   if (turn === 1) return { toolCalls: [{ name: 'look-up', arguments: { amount: 1 } }] };
   if (turn === 3) {
     return {
-      text: messages.flatMap(({ role, content }) => (role === 'tool' ? [String(content)] : [])).join(', '),
+      text: messages
+        .filter(({ role }) => role === 'tool')
+        .map(messageText)
+        .join(', '),
     };
   }
   if (place === 'model' && ledger.held) return { hang: true } as const;

@@ -12,7 +12,11 @@ export function taskThatScheduled(events: readonly HistoryEvent[], activityId: s
 }
 
 /** Resets a workflow to just before the workflow task in which the activity was scheduled; returns the new run's id. */
-export async function resetToBefore(client: CadenzaClient, workflowId: string, activityId: string): Promise<string> {
+export async function resetToBefore(
+  client: CadenzaClient,
+  workflowId: string,
+  activityId: string,
+): Promise<string> {
   const { runId } = await client.get(workflowId).status();
   const events = await eventsOf(client, workflowId, runId);
   return await resetTo(client, { workflowId, runId }, taskThatScheduled(events, activityId));

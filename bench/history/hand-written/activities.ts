@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import OpenAI from 'openai';
 import type {
-  ChatCompletionAssistantMessageParam,
+  ChatCompletionMessage,
   ChatCompletionMessageParam,
   ChatCompletionMessageToolCall,
   ChatCompletionTool,
@@ -25,12 +25,19 @@ const tools: ChatCompletionTool[] = [
   },
 ];
 
+/** What the conversation goes on with. */
+type Reply = Pick<ChatCompletionMessage, 'role' | 'content' | 'tool_calls'>;
+
 /** The loop's two activities. The client reads `OPENAI_API_KEY` and `OPENAI_BASE_URL`; Temporal does the retries. */
 export function createActivities(client = new OpenAI({ maxRetries: 0 })) {
   return {
-    async callModel(conversation: ChatCompletionMessageParam[]): Promise<ChatCompletionAssistantMessageParam> {
+    async callModel(conversation: ChatCompletionMessageParam[]): Promise<Reply> {
       const completion = await client.chat.completions.create(
-        { model: 'test-model', messages: [{ role: 'system', content: instructions }, ...conversation], tools },
+        {
+          model: 'test-model',
+          messages: [{ role: 'system', content: instructions }, ...conversation],
+          tools,
+        },
         { signal: Context.current().cancellationSignal },
       );
       const message = completion.choices[0]?.message;
@@ -40,7 +47,8 @@ export function createActivities(client = new OpenAI({ maxRetries: 0 })) {
     },
 
     async callTool(call: ChatCompletionMessageToolCall): Promise<ChatCompletionToolMessageParam> {
-      const content = call.type === 'function' ? runTool(call.function) : `There is no tool of type ${call.type}.`;
+      const content =
+        call.type === 'function' ? runTool(call.function) : `There is no tool of type ${call.type}.`;
       return { role: 'tool', tool_call_id: call.id, content };
     },
   };

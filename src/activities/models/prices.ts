@@ -27,7 +27,8 @@ export const defaultPrices: PriceTable = {
 
 /** What a call cost in US dollars; `undefined` for a model whose price is not known. A dated name has its family's price. */
 export function costOf(model: string, usage: Usage, prices: PriceTable): number | undefined {
-  const price = prices[model] ?? prices[model.replace(/-\d{4}-\d{2}-\d{2}$/, '')];
+  const name = [model, model.replace(/-\d{4}-\d{2}-\d{2}$/, '')].find((each) => Object.hasOwn(prices, each));
+  const price = name === undefined ? undefined : prices[name];
   if (!price) return undefined;
   const cached = usage.cached ?? 0;
   const dollars =

@@ -6,6 +6,8 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 
 const downloadDir = process.argv[2];
 if (downloadDir === undefined) throw new Error('the folder to download to is missing');
+// The SDK's own handler would wait for the download.
+process.once('SIGTERM', () => process.exit(1));
 try {
   // The SDK only downloads in order to start a server; that it does start shows that the file is whole.
   const environment = await TestWorkflowEnvironment.createLocal({

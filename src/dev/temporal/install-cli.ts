@@ -61,13 +61,16 @@ export async function downloadCli(installation: Installation): Promise<string> {
     });
     let size = 0;
     let grewAt = Date.now();
-    await runToEnd(helper, DOWNLOAD_LIMIT_MS, signal, (elapsedMs) => {
-      const now = folderSize(folder);
-      if (now !== size) [size, grewAt] = [now, Date.now()];
-      if (elapsedMs >= PROGRESS_EVERY_MS)
-        report(`still downloading (${seconds(elapsedMs)}, ${megabytes(size)})…`);
-      if (Date.now() - grewAt > DOWNLOAD_IDLE_MS)
-        throw new Error(`nothing arrived for ${seconds(DOWNLOAD_IDLE_MS)}`);
+    await runToEnd(helper, {
+      limitMs: DOWNLOAD_LIMIT_MS,
+      signal,
+      progress: (elapsed) => report(`still downloading (${elapsed}, ${megabytes(size)})…`),
+      check: () => {
+        const now = folderSize(folder);
+        if (now !== size) [size, grewAt] = [now, Date.now()];
+        if (Date.now() - grewAt >= DOWNLOAD_IDLE_MS)
+          throw new Error(`nothing arrived for ${seconds(DOWNLOAD_IDLE_MS)}`);
+      },
     });
     const file = readdirSync(folder).find((name) => name.startsWith('temporal'));
     if (file === undefined) throw new Error('the SDK reported success but left no file');
@@ -91,9 +94,8 @@ export async function buildCli(installation: Installation, go: string): Promise<
       stdout: 'ignore',
       stderr: 'pipe',
     });
-    await runToEnd(build, BUILD_LIMIT_MS, signal, (elapsedMs) =>
-      report(`still building (${seconds(elapsedMs)})…`),
-    );
+    const progress = (elapsed: string) => report(`still building (${elapsed})…`);
+    await runToEnd(build, { limitMs: BUILD_LIMIT_MS, signal, progress });
     return moveIntoPlace(join(folder, `temporal${EXE}`), builtCli(cacheDir));
   });
 }
@@ -125,14 +127,17 @@ export async function oneAtATime<T>(installation: Installation, install: () => P
   }
 }
 
-/** Waits for a command's end, which must be a success. `tick` is called every 15 s meanwhile; what it throws ends the command. */
-async function runToEnd(
-  command: LeashedProcess,
-  limitMs: number,
-  signal: AbortSignal | undefined,
-  tick: (elapsedMs: number) => void,
-): Promise<void> {
-  const started = Date.now();
+interface Wait {
+  readonly limitMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** Called every 15 s with the time that has passed. */
+  readonly progress: (elapsed: string) => void;
+  /** Called every second; what it throws ends the command. */
+  readonly check?: () => void;
+}
+
+/** Waits for a command's end, which must be a success. */
+async function runToEnd(command: LeashedProcess, { limitMs, signal, progress, check }: Wait): Promise<void> {
   let output = '';
   command.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     output = (output + text).slice(-OUTPUT_KEPT);
@@ -143,14 +148,20 @@ async function runToEnd(
     command.release();
   };
   const onAbort = () => stop(signal?.reason);
+  const started = Date.now();
+  let nextProgress = PROGRESS_EVERY_MS;
   const timer = setInterval(() => {
+    const elapsed = Date.now() - started;
     try {
-      if (Date.now() - started > limitMs) throw new Error(`not finished after ${seconds(limitMs)}`);
-      tick(Date.now() - started);
+      if (elapsed > limitMs) throw new Error(`not finished after ${seconds(limitMs)}`);
+      check?.();
+      if (elapsed < nextProgress) return;
+      nextProgress += PROGRESS_EVERY_MS;
+      progress(seconds(elapsed));
     } catch (error) {
       stop(error);
     }
-  }, PROGRESS_EVERY_MS);
+  }, 1_000);
   signal?.addEventListener('abort', onAbort);
   try {
     if (signal?.aborted === true) onAbort();

@@ -1,0 +1,32 @@
+/** `npm run bench -- NAME [options]` runs a benchmark; `--help` lists them. Exits with 1 where one misses a goal. */
+import '../src/node-version.ts';
+
+interface Benchmark {
+  readonly summary: string;
+  readonly options: string;
+  /** Returns whether every goal was met. */
+  run(args: readonly string[]): Promise<boolean>;
+}
+
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  history: {
+    summary:
+      'bytes of history, time, CPU and memory a turn, against a hand-written loop that sends the whole transcript',
+    options: '[--quick] [--json FILE] [--profile FOLDER]',
+    run: async (args) => (await import('./history/history.ts')).runHistory(args),
+  },
+};
+
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  const benchmark = benchmarks[name ?? ''];
+  if (benchmark && !args.includes('--help')) return (await benchmark.run(args)) ? 0 : 1;
+  const asked = name === undefined || name === '--help' || benchmark !== undefined;
+  const help = Object.entries(benchmarks).map(
+    ([known, { summary, options }]) => `  ${known} ${options}\n      ${summary}\n`,
+  );
+  const problem = asked ? '' : `There is no benchmark "${name}".\n\n`;
+  process.stderr.write(`${problem}npm run bench -- NAME [options]\n\n${help.join('')}`);
+  return asked ? 0 : 2;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,17 @@
+import { createWorker } from './create-worker.ts';
+import { importNamed, readEnvironment, workflowsFile } from './environment.ts';
+
+/** Runs a worker as the environment says, until it is told to stop and has drained. */
+export async function runWorker(): Promise<void> {
+  const settings = readEnvironment();
+  const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
+  const worker = await createWorker({
+    agents,
+    taskQueue: settings.CADENZA_TASK_QUEUE,
+    ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
+    transcripts: { cacheBytes: settings.CADENZA_TRANSCRIPT_CACHE_MB * 1024 * 1024 },
+    shutdownGraceTime: settings.CADENZA_DRAIN_SECONDS * 1000,
+  });
+  // The SDK's own handling of SIGTERM and SIGINT drains the worker; `run` returns when that is done.
+  await worker.run();
+}

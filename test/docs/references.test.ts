@@ -1,0 +1,75 @@
+import { readFileSync, existsSync, globSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { failureTypes } from '../../src/failures.ts';
+import { defaultLimits } from '../../src/workflows/limits.ts';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const documents = ['README.md', 'AGENTS.md', 'CHANGELOG.md', ...globSync('docs/*.md', { cwd: repository })];
+
+function read(path: string): string {
+  return readFileSync(join(repository, path), 'utf8');
+}
+
+/** The anchors that a Markdown file's headings have, as GitHub makes them. */
+function anchorsOf(path: string): string[] {
+  const headings = [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
+  return headings.map((heading) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test.each(documents)('%s links to files and headings that exist', (document) => {
+  const links = [...read(document).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, target = '']) => target);
+  for (const link of links) {
+    const [path = '', anchor] = link.split('#');
+    const target = path === '' ? document : join(dirname(document), path);
+    expect(existsSync(join(repository, target)), `${document} links to ${link}`).toBe(true);
+    if (anchor !== undefined) expect(anchorsOf(target), `${document} links to ${link}`).toContain(anchor);
+  }
+});
+
+test('every environment variable that the documents name is read by the sources or by Temporal', () => {
+  const sources = globSync('{src,examples,scripts}/**/*.{ts,cjs}', { cwd: repository }).map(read);
+  const envconfig = globSync('node_modules/@temporalio/envconfig/lib/*.js', { cwd: repository }).map(read);
+  const known = [...sources, ...envconfig].join('\n');
+  const named = documents.flatMap(
+    (document) => read(document).match(/\b(CADENZA|TEMPORAL|OPENAI)_[A-Z_]+\b/g) ?? [],
+  );
+  expect(named.length).toBeGreaterThan(10);
+  for (const name of new Set(named)) expect(known, name).toMatch(new RegExp(`\\b${name}\\b`));
+});
+
+test('every setting of the worker process is in the table of getting-started.md', () => {
+  const settings = read('src/worker/environment.ts').match(/^ {2}CADENZA_[A-Z_]+(?=:)/gm) ?? [];
+  expect(settings.length).toBeGreaterThan(3);
+  for (const setting of settings)
+    expect(read('docs/getting-started.md')).toContain(`| \`${setting.trim()}\` |`);
+});
+
+test('every failure type and limit is in the tables of getting-started.md', () => {
+  const page = read('docs/getting-started.md');
+  const table = page.slice(page.indexOf('## Failures'));
+  for (const type of Object.keys(failureTypes)) expect(table, type).toContain(`\`${type}\``);
+  for (const [limit, value] of Object.entries(defaultLimits))
+    expect(page).toMatch(new RegExp(`\\| \`${limit}\`.* \\| ${value} \\|`));
+});
+
+test('every script and path that the documents name exists', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  for (const document of documents) {
+    const text = read(document);
+    for (const [, script = ''] of text.matchAll(/\bnpm run (\w+)/g))
+      expect(Object.keys(scripts), `${document} says npm run ${script}`).toContain(script);
+    for (const [, path = ''] of text.matchAll(/`((?:src|test|bench|examples|docs)\/[\w./-]+)`/g))
+      expect(existsSync(join(repository, path)), `${document} names ${path}`).toBe(true);
+  }
+});
+
+test('AGENTS.md stays short', () => {
+  expect(read('AGENTS.md').split('\n').length).toBeLessThan(60);
+});
