@@ -49,6 +49,10 @@ export const failureTypes = {
   WorkerStopping: 'retry',
   /** A decision of a kind that this build does not know: another build takes it. */
   UnknownDecision: 'retry',
+  /** A decision on a call that does not wait for one, or does not fit it. It changed nothing. */
+  DecisionRefused: 'end',
+  /** Nobody decided on a call in time, and its author chose to fail then. */
+  ApprovalTimedOut: 'end',
   /** A message to a run was malformed, or too many wait already. */
   MessageRefused: 'end',
   /** `start` found another run under the same id. */

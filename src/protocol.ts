@@ -101,6 +101,8 @@ export interface TreePlace {
   depth: number;
   /** The agents above this one, from the root. */
   path: string[];
+  /** The root's workflow id. */
+  root: string;
   /** The position in the parent of the call that this run answers: `turn-6.0`. */
   call: string;
 }
@@ -127,6 +129,8 @@ export interface RunStatus extends Partial<RunTotals> {
   turn: number;
   /** Nothing new begins until somebody resumes the run. */
   paused?: true;
+  /** Calls that wait for a person, here and below. */
+  waiting?: number;
   doing: 'starting' | 'asking the model' | 'deciding' | 'running tools';
   /** What the last reply decided, in a few words. */
   decision?: string;
@@ -153,6 +157,9 @@ export type Since =
   /** The call's result is the output of the child run that it started. */
   | { child: string }
   | { handedOver: string; to: string }
+  /** A person rejected the call, or supplied its result; the text is in the decision. */
+  | { rejected: string; decision: string }
+  | { supplied: string; decision: string }
   | { message: string }
   | { failed: string; why: string };
 
@@ -252,6 +259,64 @@ export interface RunPlan {
   timeoutMs?: number;
   retry?: ToolRetry;
   maxBytes?: number;
+  /** The call waits for a person. */
+  approval?: ApprovalPlan;
+}
+
+/** What a person must decide before a call runs. */
+export interface ApprovalPlan {
+  /** Digest of agent, tool, arguments and definition. */
+  digest: string;
+  /** How long the call waits. Default: for ever. */
+  timeoutMs?: number;
+  /** What then happens: the model is told that it was not executed, or the run fails. Default `reject`. */
+  onTimeout?: 'reject' | 'fail';
+}
+
+/** A call that waits for a person. */
+export interface PendingApproval {
+  /** Names the call in the whole tree: workflow id and position. */
+  id: string;
+  workflowId: string;
+  /** The position: `turn-6.0`. */
+  call: string;
+  agent: string;
+  tool: string;
+  digest: string;
+  /** Milliseconds since the epoch. */
+  since: number;
+}
+
+/** A person's word on a call. */
+export interface ApprovalDecision {
+  /** The decider's own; used once. */
+  id: string;
+  /** The call's position, or its id in the tree. */
+  call: string;
+  /** What the person saw: a call that has changed since is not decided by it. */
+  digest?: string;
+  verdict: 'approve' | 'reject' | 'edit' | 'result';
+  /** With `edit`: the arguments that the call runs with instead. */
+  input?: Json;
+  /** With `result`: what the call comes to, without being run. */
+  output?: Json;
+  /** Why; the model is told of a rejection. */
+  reason?: string;
+  /** Who decided. */
+  by?: string;
+}
+
+/** The input of `checkArguments`. */
+export interface CheckArgumentsInput {
+  agent: string;
+  tool: string;
+  input: Json;
+}
+
+/** The result of `checkArguments`: what is wrong, or the digest that approves the call with these arguments. */
+export interface CheckedArguments {
+  problem?: string;
+  digest?: string;
 }
 
 /**
@@ -278,6 +343,8 @@ export interface ExecuteToolInput {
   call?: { reply: string; digest: string; index: number };
   maxBytes: number;
   attempts: number;
+  /** The digest that a person approved. */
+  approved?: string;
 }
 
 /** The result of `executeTool`. */
@@ -286,6 +353,8 @@ export interface ToolResult {
   error?: true;
   /** The arguments no longer fit the tool, or it is gone: a mistake of the model or a change of code. */
   refused?: true;
+  /** Not executed: the call needs a decision that it does not have, as the definition has changed. */
+  needsDecision?: ApprovalPlan;
   /** Bytes the output took after encoding. */
   bytes: number;
   digest: string;
@@ -312,6 +381,10 @@ export const names = {
   workflow: 'agent',
   callModel: 'callModel',
   executeTool: 'executeTool',
+  checkArguments: 'checkArguments',
+  decide: 'decide',
+  approvals: 'approvals',
+  waitingBelow: 'waitingBelow',
   replyPart: 'replyPart',
   message: 'message',
   pause: 'pause',

@@ -57,7 +57,7 @@ export async function callModel(
     const reply = await ask(dependencies, registered, input, context, () =>
       chatRequest(definition.snapshot, conversation.items),
     );
-    const decision = carry(registered, conversation, reply, await decide(registered, reply));
+    const decision = carry(registered, conversation, reply, await decide(registered, reply, workflowId));
     const cost = costOf(definition.snapshot.model, reply.usage, prices);
     const text = JSON.stringify(reply.items);
     const turn: ModelTurn = {

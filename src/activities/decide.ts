@@ -3,7 +3,15 @@ import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
 import type { Route } from '../agents/routes.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
-import { callsOf, type CallItem, type CallPlan, type Decision, type Json } from '../protocol.ts';
+import {
+  callsOf,
+  type CallItem,
+  type CallPlan,
+  type Decision,
+  type Json,
+  type RunPlan,
+} from '../protocol.ts';
+import { approvalFor } from './approval.ts';
 import { duplicateMark } from './models/chat-reply.ts';
 import type { ModelReply } from './models/model.ts';
 
@@ -13,7 +21,11 @@ const longestProblem = 2_000;
 const largestOutput = 1024 * 1024;
 
 /** What a reply means: which calls run and under which options, whether it is the output, or what the model has to mend. */
-export async function decide(agent: RegisteredAgent, reply: ModelReply): Promise<Decision> {
+export async function decide(
+  agent: RegisteredAgent,
+  reply: ModelReply,
+  workflowId: string,
+): Promise<Decision> {
   if (reply.refusal)
     return { kind: 'end', type: 'ModelRefused', message: `the model declined: ${reply.refusal}` };
   if (reply.stopped === 'filtered') {
@@ -28,7 +40,7 @@ export async function decide(agent: RegisteredAgent, reply: ModelReply): Promise
   const plans = await Promise.all(
     calls.map(async (call, index) => {
       const cut = reply.stopped === 'cut' && index === calls.length - 1;
-      return cut ? { refused: cutCall } : await planCall(agent, call);
+      return cut ? { refused: cutCall } : await planCall(agent, call, workflowId);
     }),
   );
   return decideCalls(plans);
@@ -51,7 +63,7 @@ function decideCalls(wishes: Wish[]): Decision {
   return { kind: 'handoff', agent, index, calls, ...(taskQueue !== undefined && { taskQueue }) };
 }
 
-async function planCall(agent: RegisteredAgent, call: CallItem): Promise<Wish> {
+async function planCall(agent: RegisteredAgent, call: CallItem, workflowId: string): Promise<Wish> {
   if (call.id.includes(duplicateMark)) {
     return {
       refused:
@@ -65,7 +77,13 @@ async function planCall(agent: RegisteredAgent, call: CallItem): Promise<Wish> {
   if ('problem' in parsed) return { refused: parsed.problem };
   const checked = await checkInput(agent, call.name, parsed.value);
   if ('problem' in checked) return { refused: checked.problem };
-  return registered ? planTool(registered) : planRoute(route as Route, call);
+  if (!registered) return planRoute(route as Route, call);
+  const approval = await approvalFor(agent, registered, {
+    value: parsed.value,
+    input: checked.input,
+    workflowId,
+  });
+  return { ...planTool(registered), ...(approval && { approval }) };
 }
 
 function planRoute(route: Route, call: CallItem): Wish {
@@ -80,7 +98,7 @@ function planRoute(route: Route, call: CallItem): Wish {
   };
 }
 
-function planTool({ tool, timeoutMs, retry, maxBytes }: RegisteredTool): CallPlan {
+function planTool({ tool, timeoutMs, retry, maxBytes }: RegisteredTool): RunPlan {
   return {
     tool: tool.name,
     effect: tool.effect ?? 'once',

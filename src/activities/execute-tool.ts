@@ -4,8 +4,16 @@ import { ToolError } from '../agents/define-tool.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
 import { digestJson, digestText } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
-import { callsOf, positionOf, type ExecuteToolInput, type Json, type ToolResult } from '../protocol.ts';
+import {
+  callsOf,
+  positionOf,
+  type ApprovalPlan,
+  type ExecuteToolInput,
+  type Json,
+  type ToolResult,
+} from '../protocol.ts';
 import type { TrackedActivity } from './activity-watch.ts';
+import { approvalFor } from './approval.ts';
 import { boundOutput } from './bounded-output.ts';
 import { checkInput, parseArguments, unknownTool } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -28,7 +36,7 @@ interface Running {
 }
 
 /** What running a tool came to, before it is bounded. */
-type Outcome = { value: unknown } | { error: string } | { refused: string };
+type Outcome = { value: unknown } | { error: string } | { refused: string } | { needsDecision: ApprovalPlan };
 
 /**
  * Runs one tool call. What the model can mend comes back as a result; what may pass is thrown for Temporal to repeat, as
@@ -68,6 +76,9 @@ async function attempt(
   const value = await argumentsOf(dependencies, input, context);
   const checked = await checkInput(registered, input.tool, value);
   if ('problem' in checked) return { refused: checked.problem };
+  const { workflowId } = runHistory(context).run;
+  const approval = await approvalFor(registered, tool, { value, input: checked.input, workflowId });
+  if (approval && approval.digest !== input.approved) return { needsDecision: approval };
   const effect = tool.tool.effect ?? 'once';
   try {
     const output = await runTool(tool, checked.input, value, input, running);
@@ -170,6 +181,10 @@ async function toResult(
   context: Context,
 ): Promise<ToolResult> {
   const { activityId, namespace, workflowExecution } = context.info;
+  if ('needsDecision' in outcome) {
+    const { needsDecision } = outcome;
+    return { output: null, needsDecision, bytes: 0, digest: needsDecision.digest };
+  }
   const value = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
   const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
     converter: context.client.options.loadedDataConverter,

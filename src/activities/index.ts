@@ -1,11 +1,14 @@
 import {
   names,
   type CallModelInput,
+  type CheckArgumentsInput,
+  type CheckedArguments,
   type ExecuteToolInput,
   type ModelTurn,
   type ToolResult,
 } from '../protocol.ts';
 import { callModel } from './call-model.ts';
+import { checkArguments } from './check-arguments.ts';
 import { executeTool } from './execute-tool.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
@@ -16,5 +19,7 @@ export function createActivities(dependencies: ActivityDependencies) {
       await callModel(dependencies, input),
     [names.executeTool]: async (input: ExecuteToolInput): Promise<ToolResult> =>
       await executeTool(dependencies, input),
+    [names.checkArguments]: async (input: CheckArgumentsInput): Promise<CheckedArguments> =>
+      await checkArguments(dependencies, input),
   };
 }

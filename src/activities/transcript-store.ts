@@ -243,6 +243,9 @@ function freshContents(fresh: ReadonlyMap<string, ModelTurn | ToolResult>): Cont
     },
     reply: (id, digest) => find(id, digest) as ModelTurn,
     result: (id, digest) => find(id, digest) as ToolResult,
+    decision: () => {
+      throw new MissingContent('decisions are read from the history');
+    },
     message: () => {
       throw new MissingContent('messages are read from the history');
     },

@@ -60,6 +60,15 @@ export interface ToolOptions<Name extends string, In extends z.ZodType, Out exte
    * `EffectUncertain`, `tell` lets the model know. Default `fail`.
    */
   whenUncertain?: 'fail' | 'tell';
+  /**
+   * Whether a person must approve a call before it runs: always, never, or as a function of the arguments, called on the worker.
+   * It is asked again when the call is about to run, as the definition may have changed while it waited. Default `false`.
+   */
+  needsApproval?:
+    | boolean
+    | ((input: z.output<In>, context: { agent: string; workflowId: string }) => boolean | Promise<boolean>);
+  /** How long a call waits for a decision, and what then happens. Default: for ever; `reject` tells the model. */
+  approval?: { timeout?: Duration; onTimeout?: 'reject' | 'fail' };
   /** Time for one attempt. Default 5 minutes. */
   timeout?: Duration;
   retry?: ToolRetryPolicy;
@@ -84,7 +93,9 @@ export interface Tool<
 }
 
 /** Any tool, whatever its schemas: what a list of tools holds. */
-export type AnyTool = Omit<Tool, 'execute'> & {
+export type AnyTool = Omit<Tool, 'execute' | 'needsApproval'> & {
+  needsApproval?:
+    boolean | ((input: never, context: { agent: string; workflowId: string }) => boolean | Promise<boolean>);
   execute(input: never, context: ToolContext): unknown;
 };
 

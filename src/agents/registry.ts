@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import { digestJson, digestText } from '../digest.ts';
-import type { DefinitionSnapshot, Json, Limits, ToolRetry, ToolSchema } from '../protocol.ts';
+import type { ApprovalPlan, DefinitionSnapshot, Json, Limits, ToolRetry, ToolSchema } from '../protocol.ts';
 import { isAgent, settingsJson, type AnyAgent } from './define-agent.ts';
 import type { AnyTool } from './define-tool.ts';
 import { jsonSchema } from './json-schema.ts';
@@ -41,6 +41,8 @@ export interface RegisteredTool {
   readonly timeoutMs: number;
   readonly retry: ToolRetry;
   readonly maxBytes: number;
+  /** How long a call waits for a person, and what then happens. */
+  readonly approval: Pick<ApprovalPlan, 'timeoutMs' | 'onTimeout'>;
 }
 
 /** Bytes of one tool result that reach the model by default. */
@@ -199,6 +201,18 @@ function registerTool(tool: AnyTool, agentNote: (problem: string) => void): Regi
     timeoutMs: attemptTime(tool.timeout ?? '5 minutes', 'timeout', note),
     retry: retryOf(tool, note),
     maxBytes,
+    approval: approvalOf(tool, note),
+  };
+}
+
+function approvalOf({ approval }: AnyTool, note: (problem: string) => void): RegisteredTool['approval'] {
+  const { timeout, onTimeout } = approval ?? {};
+  if (onTimeout !== undefined && !['reject', 'fail'].includes(onTimeout)) {
+    note('approval.onTimeout must be "reject" or "fail"');
+  }
+  return {
+    ...(timeout !== undefined && { timeoutMs: milliseconds(timeout, 'approval.timeout', note) }),
+    ...(onTimeout !== undefined && { onTimeout }),
   };
 }
 

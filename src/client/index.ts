@@ -5,7 +5,7 @@ export {
   type CreateClientOptions,
   type StartOptions,
 } from './client.ts';
-export { RunHandle, type RunDescription } from './run-handle.ts';
+export { RunHandle, type RunDescription, type WaitingCall } from './run-handle.ts';
 export type { RunEvent } from './run-events.ts';
 export { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
 export { createPayloadReader, type PayloadOwner, type PayloadReader } from '../transcript/payload-reader.ts';

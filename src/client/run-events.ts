@@ -1,4 +1,4 @@
-import type { Item, Json, RunResult, Usage } from '../protocol.ts';
+import type { ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
 import { parseCallId } from '../protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
@@ -35,6 +35,7 @@ export type RunEvent = { cursor: string; at: Date } & (
   | { type: 'agent-finished'; turn: number; call: string; workflowId: string; output: Json }
   | { type: 'agent-failed'; turn: number; call: string; workflowId: string; message: string }
   | { type: 'message'; id: string; text: string }
+  | { type: 'decided'; call: string; verdict: ApprovalDecision['verdict']; by?: string; reason?: string }
   | { type: 'paused'; now: boolean; by?: string }
   | { type: 'resumed'; by?: string }
   | { type: 'cancel-requested' }
@@ -166,6 +167,16 @@ class Translator {
       }
       case 'message':
         return { type: 'message', ...record.message };
+      case 'decision': {
+        const { call, verdict, by, reason } = record.decision;
+        return {
+          type: 'decided',
+          call,
+          verdict,
+          ...(by !== undefined && { by }),
+          ...(reason !== undefined && { reason }),
+        };
+      }
       case 'control': {
         const by = record.by === undefined ? {} : { by: record.by };
         return record.paused ? { type: 'paused', now: record.now, ...by } : { type: 'resumed', ...by };

@@ -1,9 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { names, type AgentStart, type RunResult, type RunStatus, type UserMessage } from '../protocol.ts';
+import {
+  callsOf,
+  names,
+  parseCallId,
+  type AgentStart,
+  type ApprovalDecision,
+  type Json,
+  type PendingApproval,
+  type RunResult,
+  type RunStatus,
+  type UserMessage,
+} from '../protocol.ts';
 import { readForward } from '../transcript/history-events.ts';
 import { createPayloadReader, type PayloadReader } from '../transcript/payload-reader.ts';
-import { readInheritance } from '../transcript/read-transcript.ts';
+import { readInheritance, readTranscript } from '../transcript/read-transcript.ts';
 import { RecordReader } from '../transcript/records.ts';
 import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
@@ -18,6 +29,12 @@ export interface RunDescription {
   closedAt?: Date;
   /** Absent where the run is closed, or no worker answered. */
   now?: RunStatus;
+}
+
+/** A call that waits for a person's decision. */
+export interface WaitingCall extends Omit<PendingApproval, 'since'> {
+  since: Date;
+  arguments: Json;
 }
 
 /** One run, open or closed. */
@@ -101,6 +118,38 @@ export class RunHandle<Output> {
     await this.handle.signal(names.resume, options);
   }
 
+  /** The calls that wait for a person, in this run and in those below it, with the arguments as the model gave them. */
+  async approvals(): Promise<WaitingCall[]> {
+    const waiting = await this.handle.query<PendingApproval[]>(names.approvals);
+    return await Promise.all(waiting.map(async (approval) => await this.withArguments(approval)));
+  }
+
+  /**
+   * Decides on a call that waits: `id` and `digest` are those of {@link approvals}. Throws a `WorkflowUpdateFailedError`, whose cause
+   * has the type `DecisionRefused`, for a call that does not wait, was decided, has changed, or for arguments that do not fit.
+   */
+  async decide(
+    id: string,
+    decision: Omit<ApprovalDecision, 'id' | 'call'> & { decisionId?: string },
+  ): Promise<void> {
+    const { decisionId = randomUUID(), ...rest } = decision;
+    const [workflowId, call] = splitApprovalId(id, this.workflowId);
+    const argument: ApprovalDecision = { ...rest, id: decisionId, call };
+    await this.client.workflow
+      .getHandle(workflowId)
+      .executeUpdate(names.decide, { updateId: decisionId, args: [argument] });
+  }
+
+  private async withArguments(approval: PendingApproval): Promise<WaitingCall> {
+    const { workflowId, call } = approval;
+    const { runId } = await this.client.workflow.getHandle(workflowId).describe();
+    const source = { source: this.client.workflow, readerFor: (id: string) => this.payloads(id) };
+    const transcript = await readTranscript(source, { workflowId, runId });
+    const { reply, index } = parseCallId(call);
+    const text = callsOf(transcript.lastReply(reply))[index]?.arguments ?? '{}';
+    return { ...approval, since: new Date(approval.since), arguments: JSON.parse(text || '{}') as Json };
+  }
+
   /** Asks the run to stop: a model call under way is aborted. Returns before it has stopped. */
   async cancel(): Promise<void> {
     await this.handle.cancel();
@@ -137,4 +186,10 @@ export class RunHandle<Output> {
 
 async function* flatten<T>(pages: AsyncIterable<readonly T[]>): AsyncGenerator<T, void, undefined> {
   for await (const page of pages) yield* page;
+}
+
+/** An approval's id names the run that waits; a bare position is one of the run at hand. */
+function splitApprovalId(id: string, own: string): [workflowId: string, call: string] {
+  const mark = id.lastIndexOf('#');
+  return mark === -1 ? [own, id] : [id.slice(0, mark), id.slice(mark + 1)];
 }

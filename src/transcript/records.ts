@@ -2,6 +2,7 @@ import { failure } from '../failures.ts';
 import {
   names,
   type AgentStart,
+  type ApprovalDecision,
   type CallModelInput,
   type ControlRequest,
   type ExecuteToolInput,
@@ -24,6 +25,7 @@ export type HistoryRecord = { event: number; at: number } & (
   | { kind: 'activity-failed'; id: string; how: 'failed' | 'timed out' | 'cancelled'; error?: Error }
   | { kind: 'reply-part'; part: ReplyPart }
   | { kind: 'message'; message: UserMessage }
+  | { kind: 'decision'; decision: ApprovalDecision }
   | { kind: 'child-started'; call: string; agent: string; workflowId: string; handoff: boolean }
   | { kind: 'child-finished'; call: string; workflowId: string; result: RunResult }
   | { kind: 'child-failed'; call: string; workflowId: string; error?: Error }
@@ -63,7 +65,15 @@ export class RecordReader {
       const paused = signal.signalName === names.pause;
       return { ...base, kind: 'control', paused, now: now === true, ...(by !== undefined && { by }) };
     }
-    const message = messageInput(event);
+    const decision = argumentsOf(event, names.decide);
+    if (decision) {
+      return {
+        ...base,
+        kind: 'decision',
+        decision: (await this.payloads.workflow(decision)) as ApprovalDecision,
+      };
+    }
+    const message = argumentsOf(event, names.message);
     if (message)
       return { ...base, kind: 'message', message: (await this.payloads.workflow(message)) as UserMessage };
     if (event.workflowExecutionCancelRequestedEventAttributes) return { ...base, kind: 'cancel-requested' };
@@ -177,16 +187,16 @@ export class RecordReader {
 }
 
 /**
- * The argument of a message, wherever it stands: in the signal, in the update's acceptance, or, where a Reset has carried an
+ * The arguments of a message of this name, wherever they stand: in the signal, in the update's acceptance, or, where a Reset has carried an
  * update over into the new run, in its admission.
  */
-function messageInput(event: HistoryEvent) {
+function argumentsOf(event: HistoryEvent, name: string) {
   const signal = event.workflowExecutionSignaledEventAttributes;
-  if (signal?.signalName === names.message) return signal.input;
+  if (signal?.signalName === name) return signal.input;
   const request =
     event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ??
     event.workflowExecutionUpdateAdmittedEventAttributes?.request;
-  return request?.input?.name === names.message ? request.input.args : undefined;
+  return request?.input?.name === name ? request.input.args : undefined;
 }
 
 function outOfOrder(event: number): Error {

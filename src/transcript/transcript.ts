@@ -2,6 +2,7 @@ import { failure } from '../failures.ts';
 import {
   callsOf,
   parseCallId,
+  type ApprovalDecision,
   type CallItem,
   type DefinitionSnapshot,
   type Item,
@@ -39,6 +40,8 @@ export interface Contents {
   reply(id: string, digest: string): ModelTurn;
   result(id: string, digest: string): ToolResult;
   message(id: string): string;
+  /** What a person decided, by the decision's id. */
+  decision(id: string): ApprovalDecision;
 }
 
 /** A reference that cannot be resolved with what is at hand; the caller reads more or gives up. */
@@ -100,8 +103,17 @@ function resultItem(
     };
   }
   if ('child' in ref) {
-    const output = cutText(resultText(contents.child(ref.child)), childResultBytes);
+    const output = boundedOutput(contents.child(ref.child));
     return { type: 'result', id: callItem(ref.child, since, contents).id, output };
+  }
+  if ('rejected' in ref) {
+    const { reason } = contents.decision(ref.decision);
+    const output = `Not executed: a person rejected this call${reason ? `: ${reason}` : '.'}`;
+    return { type: 'result', id: callItem(ref.rejected, since, contents).id, output, error: true };
+  }
+  if ('supplied' in ref) {
+    const { output = null } = contents.decision(ref.decision);
+    return { type: 'result', id: callItem(ref.supplied, since, contents).id, output: boundedOutput(output) };
   }
   if ('handedOver' in ref) {
     const { id } = callItem(ref.handedOver, since, contents);
@@ -127,6 +139,11 @@ function resultItem(
     'TranscriptCorrupt',
     `unknown reference ${JSON.stringify(Object.keys(ref))} in the transcript`,
   );
+}
+
+/** An output that no activity has bounded, as the model sees it. */
+function boundedOutput(output: Json): string {
+  return cutText(resultText(output), childResultBytes);
 }
 
 /** The result of a call that passes control. */
@@ -176,6 +193,7 @@ export class Transcript implements Contents {
   private readonly results = new Map<string, ToolResult>();
   private readonly parts = new Map<string, string>();
   private readonly messages = new Map<string, string>();
+  private readonly decisions = new Map<string, ApprovalDecision>();
   private readonly children = new Map<string, Json>();
   private start: { input?: Json } | undefined;
   private inheritance: readonly Item[] | undefined;
@@ -217,6 +235,9 @@ export class Transcript implements Contents {
       case 'child-finished':
         // A Reset may have started it again under another id; the last one is the one that the run went on with.
         this.children.set(record.call, record.result.output);
+        return;
+      case 'decision':
+        if (!this.decisions.has(record.decision.id)) this.decisions.set(record.decision.id, record.decision);
         return;
       case 'message':
         // After a Reset the same message may stand in the history twice, in two layouts: its id is what counts.
@@ -278,6 +299,12 @@ export class Transcript implements Contents {
     return result;
   }
 
+  /** The items of a reply, whichever attempt it is of. */
+  lastReply(id: string): readonly Item[] {
+    const turn = this.replies.get(id);
+    return turn ? this.reply(id, turn.digest).reply : [];
+  }
+
   inherited(): readonly Item[] {
     if (!this.inheritance) throw new MissingContent('the conversation that was handed over was not read');
     return this.inheritance;
@@ -294,6 +321,12 @@ export class Transcript implements Contents {
     const text = this.messages.get(id);
     if (text === undefined) throw new MissingContent(`the message ${id} is not in the history that was read`);
     return text;
+  }
+
+  decision(id: string): ApprovalDecision {
+    const decision = this.decisions.get(id);
+    if (!decision) throw new MissingContent(`the decision ${id} is not in the history that was read`);
+    return decision;
   }
 
   private assemble(parts: readonly string[]): Item[] {

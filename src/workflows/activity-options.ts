@@ -25,6 +25,16 @@ export function modelCallOptions(activityId: string, summary: string): ActivityO
   };
 }
 
+/** A quick check on a worker. */
+export function checkOptions(summary: string): ActivityOptions {
+  return {
+    summary,
+    startToCloseTimeout: '5 minutes',
+    heartbeatTimeout: heartbeatTimeoutMs,
+    retry: { maximumAttempts: 30 },
+  };
+}
+
 /** Attempts that a tool itself may fail. */
 export function toolAttempts({ effect, retry }: RunPlan): number {
   return effect === 'once' ? 1 : (retry?.maximumAttempts ?? defaultAttempts);

@@ -19,6 +19,7 @@ import {
   type Since,
 } from '../protocol.ts';
 import { modelCallOptions } from './activity-options.ts';
+import { Approvals } from './approvals.ts';
 import { Control } from './control.ts';
 import { Deadline } from './deadline.ts';
 import { handOver } from './delegation.ts';
@@ -42,6 +43,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     turn: 0,
     deadline,
     control: new Control(deadline, start.control),
+    approvals: new Approvals(start.agent, start.tree),
     inbox: new Inbox(),
     status: { agent: start.agent, turn: 0, doing: 'starting' },
   };
@@ -50,11 +52,13 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   delete start.input;
   delete start.conversation;
   run.control.open();
+  run.approvals.open();
   run.inbox.open(() => run.status.turn + 1);
   setHandler(statusQuery, () => ({
     ...run.status,
     ...totals(run.spent),
     ...(run.control.paused && { paused: true as const }),
+    ...waitingOf(run),
   }));
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
@@ -164,6 +168,11 @@ function outputOf(turn: ModelTurn, decision: Extract<Decision, { kind: 'output' 
   if (decision.output !== undefined) return decision.output;
   const text = turn.reply.map((item) => (item.type === 'message' ? item.text : '')).join('');
   return decision.json ? (JSON.parse(text) as Json) : text;
+}
+
+function waitingOf({ approvals }: Run): { waiting?: number } {
+  const waiting = approvals.all().length;
+  return waiting > 0 ? { waiting } : {};
 }
 
 function knownType(type: string | null | undefined): FailureType {

@@ -98,10 +98,12 @@ async function runBelow(
       control: run.control,
       ...(taskQueue !== undefined && { taskQueue }),
     });
+    run.approvals.release(id);
     spendBelow(run.spent, result);
     for (const name of result.agents) if (!run.agents.includes(name)) run.agents.push(name);
     return result;
   } catch (thrown) {
+    run.approvals.release(id);
     const spent = thrown instanceof ChildWorkflowFailure ? spentBy(thrown) : undefined;
     if (spent) spendBelow(run.spent, spent);
     throw thrown;
@@ -113,7 +115,12 @@ function place(run: Run, call: string, parts: number): Pick<AgentStart, 'lease' 
   const deadlineMs = run.deadline.at === undefined ? undefined : Math.max(1, run.deadline.at - Date.now());
   const { depth = 0, path = [] } = run.tree ?? {};
   return {
-    tree: { depth: depth + 1, path: [...path, run.agent], call },
+    tree: {
+      depth: depth + 1,
+      path: [...path, run.agent],
+      root: run.tree?.root ?? workflowInfo().workflowId,
+      call,
+    },
     lease: { ...lease, ...(deadlineMs !== undefined && { deadlineMs }) },
   };
 }

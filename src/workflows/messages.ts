@@ -1,5 +1,13 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import { names, type ControlRequest, type ReplyPart, type RunStatus, type UserMessage } from '../protocol.ts';
+import {
+  names,
+  type ApprovalDecision,
+  type ControlRequest,
+  type PendingApproval,
+  type ReplyPart,
+  type RunStatus,
+  type UserMessage,
+} from '../protocol.ts';
 
 /** A part of a reply that is too large for one payload. */
 export const replyPartSignal = defineSignal<[ReplyPart]>(names.replyPart);
@@ -11,6 +19,18 @@ export const messageUpdate = defineUpdate<{ turn: number }, [UserMessage]>(names
 /** Lets the run and those below it begin nothing new. */
 export const pauseSignal = defineSignal<[ControlRequest?]>(names.pause);
 export const resumeSignal = defineSignal<[ControlRequest?]>(names.resume);
+
+/** A person's word on a call that waits. The update says whether it counts; the signal is for the Web UI. */
+export const decideUpdate = defineUpdate<{ call: string }, [ApprovalDecision]>(names.decide);
+export const decideSignal = defineSignal<[ApprovalDecision]>(names.decide);
+
+/** What waits for a person, in the run and in those below it. */
+export const approvalsQuery = defineQuery<PendingApproval[]>(names.approvals);
+
+/** A run below says to the root what waits in it. */
+export const waitingBelowSignal = defineSignal<[{ workflowId: string; waiting: PendingApproval[] }]>(
+  names.waitingBelow,
+);
 
 /** What the run is doing now. */
 export const statusQuery = defineQuery<RunStatus>(names.status);

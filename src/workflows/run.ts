@@ -1,4 +1,5 @@
 import type { Decision, Limits, RunStatus, RunTotals, TreePlace } from '../protocol.ts';
+import type { Approvals } from './approvals.ts';
 import type { Control } from './control.ts';
 import type { Deadline } from './deadline.ts';
 import { describeDecision, showDetails } from './details.ts';
@@ -21,6 +22,7 @@ export interface Run {
   readonly tree: TreePlace | undefined;
   readonly deadline: Deadline;
   readonly control: Control;
+  readonly approvals: Approvals;
   readonly inbox: Inbox;
   /** Turns of this run alone. */
   turn: number;

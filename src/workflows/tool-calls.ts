@@ -1,39 +1,14 @@
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  isCancellation,
-  proxyActivities,
-  sleep,
-  TimeoutFailure,
-} from '@temporalio/workflow';
-import { failure, failureTypes } from '../failures.ts';
-import {
-  callId,
-  callsOf,
-  repeatedId,
-  type CallPlan,
-  type ExecuteToolInput,
-  type Json,
-  type ModelTurn,
-  type RunPlan,
-  type Since,
-  type ToolResult,
-} from '../protocol.ts';
-import { summary } from '../summary.ts';
+import { condition } from '@temporalio/workflow';
+import { callId, type CallPlan, type ModelTurn, type RunPlan, type Since } from '../protocol.ts';
 import { delegate } from './delegation.ts';
 import type { Run } from './run.ts';
-import { toolAttempts, toolCallOptions } from './activity-options.ts';
+import { ToolCall } from './tool-call.ts';
 
-/** Calls in flight at once: their results, buffered during one slow workflow task, stay within the server's 100 events and 2 MB. */
+/** Tools that run at once: their results, buffered during one slow workflow task, stay within the server's 100 events and 2 MB. */
 const mostInFlight = 32;
 /** Bytes of all results of one turn. */
 const turnBytes = 1024 * 1024;
 const defaultResultBytes = 64 * 1024;
-/** How often and how long apart a `once` call is offered again while a rolling deploy has not reached every worker. */
-const mostDeployAttempts = 20;
-const deployPauseMs = 15_000;
-/** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
-const carriedArguments = 4 * 1024;
 
 /** What the calls of a turn came to. */
 export interface CallOutcomes {
@@ -43,47 +18,38 @@ export interface CallOutcomes {
   allRefused: boolean;
 }
 
-/** Runs the calls of one reply in parallel and answers them in the model's order. */
+/** Runs the calls of one reply in parallel and answers them in the model's order. One that waits for a person holds up no other. */
 export async function runToolCalls(
   run: Run,
   replyId: string,
   turn: ModelTurn,
   plans: CallPlan[],
 ): Promise<CallOutcomes> {
-  const runnable = plans.filter((plan) => 'tool' in plan).length;
-  const delegates = plans.filter((plan) => 'delegate' in plan).length;
-  const budget = new TurnBudget(runnable);
-  const since: Since[] = [];
+  const bounds = new TurnBounds(plans.filter((plan) => 'tool' in plan).length);
+  const parts = plans.filter((plan) => 'delegate' in plan).length + 1;
   let refusals = 0;
-  let next = 0;
-  const takeNext = async (): Promise<void> => {
-    while (next < plans.length) {
-      const index = next++;
-      const id = callId(replyId, index);
-      const plan = plans[index];
-      if (!plan || 'refused' in plan) {
-        since[index] = { refused: id };
-        refusals += 1;
-        continue;
-      }
-      if ('delegate' in plan) {
-        since[index] = await delegate(run, id, turn, index, { plan, parts: delegates + 1 });
-        continue;
-      }
-      const share = budget.take(plan.maxBytes ?? defaultResultBytes);
-      const input = toolInput(run.agent, { id: replyId, turn }, index, plan, share);
-      const outcome = await runToolCall(run, id, plan, input);
-      budget.giveBack(share - (outcome.result?.bytes ?? 0));
-      if (outcome.result?.refused) refusals += 1;
-      since[index] = outcome.ref;
+  const answer = async (plan: CallPlan, index: number): Promise<Since> => {
+    const id = callId(replyId, index);
+    if ('refused' in plan) {
+      refusals += 1;
+      return { refused: id };
     }
+    if ('delegate' in plan) return await delegate(run, id, turn, index, { plan, parts });
+    const call = new ToolCall(run, id, plan, { id: replyId, turn, index });
+    const { ref, result } = await call.finish(async (execute) => await bounds.run(plan, execute));
+    if (result?.refused) refusals += 1;
+    return ref;
   };
-  await Promise.all(Array.from({ length: Math.min(mostInFlight, plans.length) }, takeNext));
+  const since = await Promise.all(plans.map(answer));
   return { since, allRefused: refusals === plans.length };
 }
 
-/** Shares out what the results of one turn may take: what a small result leaves is there for those that start later. */
-class TurnBudget {
+/**
+ * What the tools of one turn may take: places to run, and bytes of results. What a small result leaves is there for those that
+ * start later.
+ */
+class TurnBounds {
+  private free = mostInFlight;
   private left = turnBytes;
   private waiting: number;
 
@@ -91,84 +57,21 @@ class TurnBudget {
     this.waiting = calls;
   }
 
-  take(wanted: number): number {
-    const share = Math.min(wanted, Math.floor(this.left / Math.max(1, this.waiting)));
+  async run<T extends { result?: { bytes: number } }>(
+    { maxBytes = defaultResultBytes }: RunPlan,
+    execute: (maxBytes: number) => Promise<T>,
+  ): Promise<T> {
+    while (this.free === 0) await condition(() => this.free > 0);
+    this.free -= 1;
+    const share = Math.min(maxBytes, Math.floor(this.left / Math.max(1, this.waiting)));
     this.waiting -= 1;
     this.left -= share;
-    return share;
-  }
-
-  giveBack(bytes: number): void {
-    this.left += bytes;
-  }
-}
-
-function toolInput(
-  agent: string,
-  reply: { id: string; turn: ModelTurn },
-  index: number,
-  plan: RunPlan,
-  maxBytes: number,
-): ExecuteToolInput {
-  const text = callsOf(reply.turn.reply)[index]?.arguments;
-  const base = { agent, tool: plan.tool, maxBytes, attempts: toolAttempts(plan) };
-  if (text === undefined || text.length > carriedArguments) {
-    return { ...base, call: { reply: reply.id, digest: reply.turn.digest, index } };
-  }
-  return { ...base, input: text.trim() === '' ? {} : (JSON.parse(text) as Json) };
-}
-
-async function runToolCall(
-  run: Run,
-  position: string,
-  plan: RunPlan,
-  input: ExecuteToolInput,
-): Promise<{ ref: Since; result?: ToolResult }> {
-  let scheduled = 0;
-  const attempt = async (): Promise<{ ref: Since; result?: ToolResult } | 'again'> => {
-    scheduled += 1;
-    const id = repeatedId(position, scheduled);
-    const activities = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
-      toolCallOptions(id, summary(plan.tool, input.input), plan),
-    );
     try {
-      const result = await activities.executeTool(input);
-      return { ref: { result: id, digest: result.digest }, result };
-    } catch (thrown) {
-      if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
-      // The one attempt did not reach the tool: a worker of another build had taken it.
-      if (plan.effect === 'once' && scheduled < mostDeployAttempts && isUnknownAgent(thrown)) return 'again';
-      return { ref: { failed: id, why: explain(thrown, plan) } };
+      const outcome = await execute(share);
+      this.left += share - (outcome.result?.bytes ?? 0);
+      return outcome;
+    } finally {
+      this.free += 1;
     }
-  };
-  for (;;) {
-    const outcome = await run.control.run(attempt, { repeatable: plan.effect !== 'once' });
-    if (outcome !== 'again') return outcome;
-    await sleep(deployPauseMs);
   }
-}
-
-function isUnknownAgent({ cause }: ActivityFailure): boolean {
-  return cause instanceof ApplicationFailure && cause.type === 'UnknownAgent';
-}
-
-/** What the model is told of a call whose activity failed; throws where that ends the run. */
-function explain(thrown: ActivityFailure, plan: RunPlan): string {
-  const { cause } = thrown;
-  if (cause instanceof ApplicationFailure) {
-    const disposition = cause.type && (failureTypes as Record<string, string>)[cause.type];
-    if (disposition === 'end' || cause.type === 'UnknownAgent') throw cause;
-  }
-  const said =
-    cause instanceof TimeoutFailure
-      ? `its worker did not answer (${cause.timeoutType})`
-      : (cause?.message ?? thrown.message);
-  const why = `The tool "${plan.tool}" failed: ${said}`.slice(0, 1_000);
-  if (plan.effect !== 'once') return why;
-  const warning = 'It may or may not have taken effect';
-  if (plan.whenUncertain === 'tell') return `${why}. ${warning}; do not repeat it blindly.`;
-  throw failure(
-    'EffectUncertain',
-    `${why}. ${warning}, and it must not happen twice: look before you start the run again`,
-  );
 }

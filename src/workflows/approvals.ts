@@ -1,0 +1,189 @@
+import {
+  condition,
+  getExternalWorkflowHandle,
+  proxyActivities,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { failure } from '../failures.ts';
+import type {
+  ApprovalDecision,
+  ApprovalPlan,
+  CheckArgumentsInput,
+  CheckedArguments,
+  Json,
+  PendingApproval,
+  TreePlace,
+} from '../protocol.ts';
+import { checkOptions } from './activity-options.ts';
+import { approvalsQuery, decideSignal, decideUpdate, waitingBelowSignal } from './messages.ts';
+
+/** What became of a call that waited for a person. `id` names the decision, whose content stays in the history. */
+export type Verdict =
+  | { kind: 'approve'; digest: string; input?: Json }
+  | { kind: 'reject' | 'result'; id: string }
+  | { kind: 'timed out'; why: string };
+
+interface Waiting extends PendingApproval {
+  verdict?: Verdict;
+  /** A decision is being checked. */
+  busy?: true;
+}
+
+const mostDecided = 1_000;
+
+/**
+ * The calls that wait for a person. A decision is for one call as the person saw it, counts once, and is refused for anything else:
+ * it is never kept for a call that may come later.
+ */
+export class Approvals {
+  private readonly agent: string;
+  private readonly tree: TreePlace | undefined;
+  private readonly waiting = new Map<string, Waiting>();
+  /** What runs below this one wait for, by their workflow ids. */
+  private readonly below = new Map<string, PendingApproval[]>();
+  private readonly decided = new Set<string>();
+
+  constructor(agent: string, tree: TreePlace | undefined) {
+    this.agent = agent;
+    this.tree = tree;
+  }
+
+  /** Takes decisions from now on. Those that came before are for calls that do not wait yet, and are refused. */
+  open(): void {
+    setHandler(decideUpdate, async (decision) => await this.decide(decision), {
+      validator: (decision) => {
+        const problem = this.problemOf(decision);
+        if (problem !== undefined) throw failure('DecisionRefused', `the decision was refused: ${problem}`);
+      },
+    });
+    setHandler(decideSignal, async (decision) => {
+      // A signal has nobody to answer to: one that is refused changes nothing.
+      if (this.problemOf(decision) === undefined) await this.decide(decision).catch(() => undefined);
+    });
+    setHandler(waitingBelowSignal, ({ workflowId, waiting }) => {
+      if (waiting.length > 0) this.below.set(workflowId, waiting);
+      else this.below.delete(workflowId);
+    });
+    setHandler(approvalsQuery, () => this.all());
+  }
+
+  get count(): number {
+    return this.waiting.size;
+  }
+
+  /** Everything that waits in this run and in those below it. */
+  all(): PendingApproval[] {
+    return [...[...this.waiting.values()].map(pending), ...[...this.below.values()].flat()];
+  }
+
+  /** Forgets what the runs below this child waited for: it has ended. */
+  release(child: string): void {
+    for (const id of this.below.keys()) if (id === child || id.startsWith(`${child}/`)) this.below.delete(id);
+  }
+
+  /** Waits until a person has decided on the call, or the time for it is up. */
+  async wait(call: string, tool: string, plan: ApprovalPlan): Promise<Verdict> {
+    const { workflowId } = workflowInfo();
+    const { digest, timeoutMs } = plan;
+    const entry: Waiting = {
+      id: `${workflowId}#${call}`,
+      workflowId,
+      call,
+      agent: this.agent,
+      tool,
+      digest,
+      since: Date.now(),
+    };
+    this.waiting.set(call, entry);
+    await this.report();
+    try {
+      const isDecided = () => entry.verdict !== undefined;
+      if (timeoutMs === undefined) await condition(isDecided);
+      else if (!(await condition(isDecided, timeoutMs))) return timedOut(tool, plan);
+      return entry.verdict ?? timedOut(tool, plan);
+    } finally {
+      this.waiting.delete(call);
+      await this.report();
+    }
+  }
+
+  private problemOf(decision: Partial<ApprovalDecision> | undefined): string | undefined {
+    if (typeof decision?.call !== 'string' || typeof decision.id !== 'string')
+      return 'it needs an id and a call';
+    if (this.decided.has(decision.id)) return 'it was already used';
+    const entry = this.waiting.get(decision.call.slice(decision.call.lastIndexOf('#') + 1));
+    if (!entry) return `no call "${decision.call}" waits for a decision`;
+    if (entry.verdict || entry.busy) return 'somebody else has decided on the call';
+    if (decision.digest !== undefined && decision.digest !== entry.digest) {
+      return 'the call has changed since it was shown; look at it again';
+    }
+    switch (decision.verdict) {
+      case 'approve':
+      case 'reject':
+        return undefined;
+      case 'edit':
+        return decision.input === undefined ? 'it needs the new arguments as "input"' : undefined;
+      case 'result':
+        return decision.output === undefined ? 'it needs the result as "output"' : undefined;
+      default:
+        return 'its verdict must be "approve", "reject", "edit" or "result"';
+    }
+  }
+
+  private async decide(decision: ApprovalDecision): Promise<{ call: string }> {
+    const call = decision.call.slice(decision.call.lastIndexOf('#') + 1);
+    const entry = this.waiting.get(call);
+    const problem = this.problemOf(decision);
+    if (!entry || problem !== undefined)
+      throw failure('DecisionRefused', `the decision was refused: ${problem}`);
+    if (decision.verdict === 'edit') {
+      entry.busy = true;
+      const checked = await this.check(entry.tool, decision.input ?? null);
+      delete entry.busy;
+      if (checked.problem !== undefined) throw failure('DecisionRefused', checked.problem);
+      entry.verdict = {
+        kind: 'approve',
+        digest: checked.digest ?? entry.digest,
+        input: decision.input ?? null,
+      };
+    } else if (decision.verdict === 'approve') {
+      entry.verdict = { kind: 'approve', digest: entry.digest };
+    } else {
+      entry.verdict = { kind: decision.verdict, id: decision.id };
+    }
+    this.decided.add(decision.id);
+    const [oldest] = this.decided;
+    if (this.decided.size > mostDecided && oldest !== undefined) this.decided.delete(oldest);
+    return { call: entry.id };
+  }
+
+  private async check(tool: string, input: Json): Promise<CheckedArguments> {
+    const activities = proxyActivities<{
+      checkArguments(input: CheckArgumentsInput): Promise<CheckedArguments>;
+    }>(checkOptions(`edited arguments: ${tool}`));
+    return await activities.checkArguments({ agent: this.agent, tool, input });
+  }
+
+  /** Tells the root, where people look. */
+  private async report(): Promise<void> {
+    if (!this.tree) return;
+    const { workflowId } = workflowInfo();
+    const waiting = [...this.waiting.values()].map(pending);
+    try {
+      await getExternalWorkflowHandle(this.tree.root).signal(waitingBelowSignal, { workflowId, waiting });
+    } catch {
+      // A root that has ended lists nothing any more; the call can still be decided here.
+    }
+  }
+}
+
+function pending({ verdict: _verdict, busy: _busy, ...rest }: Waiting): PendingApproval {
+  return rest;
+}
+
+function timedOut(tool: string, { timeoutMs = 0, onTimeout }: ApprovalPlan): Verdict {
+  const why = `Nobody decided on the call of "${tool}" within ${Math.round(timeoutMs / 1000)} seconds`;
+  if (onTimeout === 'fail') throw failure('ApprovalTimedOut', why);
+  return { kind: 'timed out', why: `Not executed: ${why.charAt(0).toLowerCase()}${why.slice(1)}.` };
+}

@@ -1,0 +1,157 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  sleep,
+  TimeoutFailure,
+} from '@temporalio/workflow';
+import { failure, failureTypes } from '../failures.ts';
+import {
+  callsOf,
+  repeatedId,
+  type ExecuteToolInput,
+  type Json,
+  type ModelTurn,
+  type RunPlan,
+  type Since,
+  type ToolResult,
+} from '../protocol.ts';
+import { summary } from '../summary.ts';
+import { toolAttempts, toolCallOptions } from './activity-options.ts';
+import type { Run } from './run.ts';
+
+/** How often and how long apart a `once` call is offered again while a rolling deploy has not reached every worker. */
+const mostDeployAttempts = 20;
+const deployPauseMs = 15_000;
+/** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
+const carriedArguments = 4 * 1024;
+
+/** What a call came to: a reference for the next turn, and the result where the tool ran. */
+export interface CallOutcome {
+  ref: Since;
+  result?: ToolResult;
+}
+
+/** Runs the tool itself within whatever bounds calls that run at the same time. */
+export type Executor = (execute: (maxBytes: number) => Promise<CallOutcome>) => Promise<CallOutcome>;
+
+/** One tool call: waits for a person where it must, and runs the tool, again where the first attempt did not reach it. */
+export class ToolCall {
+  private readonly run: Run;
+  private readonly position: string;
+  private readonly plan: RunPlan;
+  private input: Omit<ExecuteToolInput, 'maxBytes'>;
+  private scheduled = 0;
+
+  constructor(
+    run: Run,
+    position: string,
+    plan: RunPlan,
+    reply: { id: string; turn: ModelTurn; index: number },
+  ) {
+    this.run = run;
+    this.position = position;
+    this.plan = plan;
+    this.input = toolInput(run.agent, reply, plan);
+  }
+
+  async finish(executor: Executor): Promise<CallOutcome> {
+    for (let { approval } = this.plan; ;) {
+      const decided = approval && (await this.decided(approval));
+      if (decided) return decided;
+      const outcome = await executor(async (maxBytes) => await this.execute(maxBytes));
+      // A deploy has changed the definition while the call waited: what was approved is not what would run.
+      approval = outcome.result?.needsDecision;
+      if (!approval) return outcome;
+    }
+  }
+
+  /** Waits for a person; the outcome, where the call is not to run. */
+  private async decided(approval: NonNullable<RunPlan['approval']>): Promise<CallOutcome | undefined> {
+    const { position, plan } = this;
+    const verdict = await this.run.approvals.wait(position, plan.tool, approval);
+    switch (verdict.kind) {
+      case 'approve':
+        this.input = { ...this.input, approved: verdict.digest };
+        if (verdict.input !== undefined) {
+          const { call: _replaced, ...input } = this.input;
+          this.input = { ...input, input: verdict.input };
+        }
+        return undefined;
+      case 'reject':
+        return { ref: { rejected: position, decision: verdict.id } };
+      case 'result':
+        return { ref: { supplied: position, decision: verdict.id } };
+      case 'timed out':
+        return { ref: { failed: position, why: verdict.why } };
+    }
+  }
+
+  private async execute(maxBytes: number): Promise<CallOutcome> {
+    for (;;) {
+      const attempt = async () => await this.attempt(maxBytes);
+      const outcome = await this.run.control.run(attempt, { repeatable: this.plan.effect !== 'once' });
+      if (outcome !== 'again') return outcome;
+      await sleep(deployPauseMs);
+    }
+  }
+
+  private async attempt(maxBytes: number): Promise<CallOutcome | 'again'> {
+    const { plan, position } = this;
+    this.scheduled += 1;
+    const id = repeatedId(position, this.scheduled);
+    const options = toolCallOptions(id, summary(plan.tool, this.input.input), plan);
+    const activities = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
+      options,
+    );
+    try {
+      const result = await activities.executeTool({ ...this.input, maxBytes });
+      return { ref: { result: id, digest: result.digest }, result };
+    } catch (thrown) {
+      if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
+      // The one attempt did not reach the tool: a worker of another build had taken it.
+      if (plan.effect === 'once' && this.scheduled < mostDeployAttempts && isUnknownAgent(thrown))
+        return 'again';
+      return { ref: { failed: id, why: explain(thrown, plan) } };
+    }
+  }
+}
+
+function toolInput(
+  agent: string,
+  { id, turn, index }: { id: string; turn: ModelTurn; index: number },
+  plan: RunPlan,
+): Omit<ExecuteToolInput, 'maxBytes'> {
+  const text = callsOf(turn.reply)[index]?.arguments;
+  const base = { agent, tool: plan.tool, attempts: toolAttempts(plan) };
+  if (text === undefined || text.length > carriedArguments) {
+    return { ...base, call: { reply: id, digest: turn.digest, index } };
+  }
+  return { ...base, input: text.trim() === '' ? {} : (JSON.parse(text) as Json) };
+}
+
+function isUnknownAgent({ cause }: ActivityFailure): boolean {
+  return cause instanceof ApplicationFailure && cause.type === 'UnknownAgent';
+}
+
+/** What the model is told of a call whose activity failed; throws where that ends the run. */
+function explain(thrown: ActivityFailure, plan: RunPlan): string {
+  const { cause } = thrown;
+  if (cause instanceof ApplicationFailure) {
+    const disposition = cause.type && (failureTypes as Record<string, string>)[cause.type];
+    if (disposition === 'end' || cause.type === 'UnknownAgent') throw cause;
+  }
+  const said =
+    cause instanceof TimeoutFailure
+      ? `its worker did not answer (${cause.timeoutType})`
+      : (cause?.message ?? thrown.message);
+  const why = `The tool "${plan.tool}" failed: ${said}`.slice(0, 1_000);
+  if (plan.effect !== 'once') return why;
+  const warning = 'It may or may not have taken effect';
+  if (plan.whenUncertain === 'tell') return `${why}. ${warning}; do not repeat it blindly.`;
+  throw failure(
+    'EffectUncertain',
+    `${why}. ${warning}, and it must not happen twice: look before you start the run again`,
+  );
+}
