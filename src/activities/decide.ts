@@ -88,7 +88,7 @@ export async function checkInput(
 ): Promise<{ input: unknown } | { problem: string }> {
   const schema = agent.tools.get(tool)?.tool.input;
   if (!schema) return { problem: unknownTool(agent, tool) };
-  const parsed = await parse(agent, schema, value);
+  const parsed = await checkValue(agent, schema, value);
   if (parsed.success) return { input: parsed.data };
   return {
     problem: `The arguments do not fit the tool's schema:\n${z.prettifyError(parsed.error)}`.slice(
@@ -119,7 +119,7 @@ async function decideOutput(agent: RegisteredAgent, reply: ModelReply): Promise<
       problem: 'Your answer must be one JSON value that fits the required schema, and nothing else.',
     };
   }
-  const parsed = await parse(agent, agent.output.zod, json);
+  const parsed = await checkValue(agent, agent.output.zod, json);
   if (!parsed.success) {
     const words = z.prettifyError(parsed.error).slice(0, longestProblem);
     return { kind: 'correct', problem: `Your answer does not fit the required schema:\n${words}` };
@@ -168,7 +168,7 @@ function unfence(text: string): string | undefined {
 }
 
 /** Checks a value; what a schema's own functions throw is the agent's failure, not the model's. */
-async function parse(
+export async function checkValue(
   agent: RegisteredAgent,
   schema: z.ZodType,
   value: unknown,

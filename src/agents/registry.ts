@@ -112,14 +112,20 @@ function register(agent: AnyAgent, problems: string[]): RegisteredAgent {
     ...(output && { output: { name: output.name, schema: output.schema, strict: output.strict } }),
     ...(Object.keys(settings).length > 0 && { settings }),
   };
+  const limits = limitsOf(agent, note);
   return {
     agent,
     input,
     ...(output && { output }),
     tools,
-    limits: limitsOf(agent, note),
+    limits,
     modelTimeoutMs: attemptTime(agent.modelTimeout ?? '10 minutes', 'modelTimeout', note),
-    source: digestText(digestJson(surface as unknown as Json), agent.model ?? '', instructionsText(agent)),
+    source: digestText(
+      digestJson(surface as unknown as Json),
+      agent.model ?? '',
+      instructionsText(agent),
+      digestJson(limits as Json),
+    ),
     surface,
   };
 }
