@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RegisteredAgent } from '../agents/registry.ts';
+import { wrapper, type RegisteredAgent } from '../agents/registry.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import { callsOf, type CallItem, type CallPlan, type Decision, type Json } from '../protocol.ts';
@@ -14,7 +14,11 @@ const largestOutput = 1024 * 1024;
 /** What a reply means: which calls run and under which options, whether it is the output, or what the model has to mend. */
 export async function decide(agent: RegisteredAgent, reply: ModelReply): Promise<Decision> {
   if (reply.refusal)
-    return { kind: 'end', type: 'ModelRefused', message: `the model declined: ${reply.refusal}` };
+    return {
+      kind: 'end',
+      type: 'ModelRefused',
+      message: `the model declined: ${reply.refusal.slice(0, longestProblem)}`,
+    };
   if (reply.stopped === 'filtered') {
     return {
       kind: 'end',
@@ -112,7 +116,8 @@ async function decideOutput(agent: RegisteredAgent, reply: ModelReply): Promise<
   const bytes = Buffer.byteLength(JSON.stringify(reply.items));
   if (bytes > largestOutput) return tooLarge(bytes);
   if (!agent.output) return { kind: 'output' };
-  const json = parseAnswer(text);
+  const answer = parseAnswer(text);
+  const json = agent.output.wrapped ? unwrap(answer) : answer;
   if (json === undefined) {
     return {
       kind: 'correct',
@@ -125,10 +130,16 @@ async function decideOutput(agent: RegisteredAgent, reply: ModelReply): Promise<
     return { kind: 'correct', problem: `Your answer does not fit the required schema:\n${words}` };
   }
   const output = storable(agent, parsed.data);
-  const plain = unfence(text) === undefined;
+  const plain = unfence(text) === undefined && json === answer;
   if (plain && canonicalJson(output) === canonicalJson(json)) return { kind: 'output', json: true };
   const both = bytes + Buffer.byteLength(JSON.stringify(output));
   return both > largestOutput ? tooLarge(both) : { kind: 'output', output };
+}
+
+/** The value of an answer whose schema had to be put into an object; some models leave the object out. */
+function unwrap(answer: Json | undefined): Json | undefined {
+  const isObject = typeof answer === 'object' && answer !== null && !Array.isArray(answer);
+  return isObject && wrapper in answer ? answer[wrapper] : answer;
 }
 
 function tooLarge(bytes: number): Decision {

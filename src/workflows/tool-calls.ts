@@ -6,7 +6,7 @@ import {
   sleep,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import { failure, failureTypes } from '../failures.ts';
+import { failure, failureTypes, type FailureType } from '../failures.ts';
 import {
   callId,
   callsOf,
@@ -26,9 +26,11 @@ const mostInFlight = 32;
 /** Bytes of all results of one turn. */
 const turnBytes = 1024 * 1024;
 const defaultResultBytes = 64 * 1024;
-/** How often and how long apart a `once` call is offered again while a rolling deploy has not reached every worker. */
-const mostDeployAttempts = 20;
-const deployPauseMs = 15_000;
+/** How often and how long apart a `once` call is offered again whose attempt did not reach the tool. */
+const mostOffers = 20;
+const offerPauseMs = 15_000;
+/** Failures that an attempt has before it reaches the tool: a worker of another build, a history that cannot be read now. */
+const beforeTheTool = new Set<FailureType>(['UnknownAgent', 'TranscriptBehind', 'TranscriptUnavailable']);
 /** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
 const carriedArguments = 4 * 1024;
 
@@ -126,9 +128,8 @@ async function runToolCall(
       return { ref: { result: id, digest: result.digest }, result };
     } catch (thrown) {
       if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
-      if (plan.effect === 'once' && attempt < mostDeployAttempts && isUnknownAgent(thrown)) {
-        // The one attempt did not reach the tool: a worker of another build had taken it.
-        await sleep(deployPauseMs);
+      if (plan.effect === 'once' && attempt < mostOffers && didNotReachTool(thrown)) {
+        await sleep(offerPauseMs);
         continue;
       }
       return { ref: { failed: id, why: explain(thrown, plan) } };
@@ -136,8 +137,8 @@ async function runToolCall(
   }
 }
 
-function isUnknownAgent({ cause }: ActivityFailure): boolean {
-  return cause instanceof ApplicationFailure && cause.type === 'UnknownAgent';
+function didNotReachTool({ cause }: ActivityFailure): boolean {
+  return cause instanceof ApplicationFailure && beforeTheTool.has(cause.type as FailureType);
 }
 
 /** What the model is told of a call whose activity failed; throws where that ends the run. */
@@ -145,7 +146,7 @@ function explain(thrown: ActivityFailure, plan: RunPlan): string {
   const { cause } = thrown;
   if (cause instanceof ApplicationFailure) {
     const disposition = cause.type && (failureTypes as Record<string, string>)[cause.type];
-    if (disposition === 'end' || cause.type === 'UnknownAgent') throw cause;
+    if (disposition === 'end' || didNotReachTool(thrown)) throw cause;
   }
   const said =
     cause instanceof TimeoutFailure

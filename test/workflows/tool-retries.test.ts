@@ -6,7 +6,12 @@ import { scriptedModel } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 
 /** Runs an agent whose tool fails as told, and returns how often it was tried and what the model heard. */
-async function runFailing(options: { effect: Effect; attempts?: number; failWith(attempt: number): unknown; tell?: boolean }) {
+async function runFailing(options: {
+  effect: Effect;
+  attempts?: number;
+  failWith(attempt: number): unknown;
+  tell?: boolean;
+}) {
   let attempts = 0;
   const fragile = defineTool({
     name: 'fragile',
@@ -42,7 +47,11 @@ async function runFailing(options: { effect: Effect; attempts?: number; failWith
 }
 
 test('a tool is tried as often as its author allows, and then the model is told', async () => {
-  const { attempts, outcome } = await runFailing({ effect: 'read', attempts: 4, failWith: () => new Error('no luck') });
+  const { attempts, outcome } = await runFailing({
+    effect: 'read',
+    attempts: 4,
+    failWith: () => new Error('no luck'),
+  });
   expect({ attempts, outcome }).toEqual({ attempts: 4, outcome: 'The tool "fragile" failed: no luck' });
 });
 
@@ -57,13 +66,23 @@ test('a ToolError is told to the model at once', async () => {
 });
 
 test('a "once" tool that throws is not repeated, and ends the run by name', async () => {
-  const { attempts, outcome } = await runFailing({ effect: 'once', failWith: () => new Error('lost the answer') });
+  const { attempts, outcome } = await runFailing({
+    effect: 'once',
+    failWith: () => new Error('lost the answer'),
+  });
   expect(attempts).toBe(1);
-  expect(outcome).toMatchObject({ type: 'EffectUncertain', message: expect.stringContaining('lost the answer') as string });
+  expect(outcome).toMatchObject({
+    type: 'EffectUncertain',
+    message: expect.stringContaining('lost the answer') as string,
+  });
 });
 
 test('a "once" tool whose author says so tells the model that its effect is uncertain', async () => {
-  const { attempts, outcome } = await runFailing({ effect: 'once', tell: true, failWith: () => new Error('lost the answer') });
+  const { attempts, outcome } = await runFailing({
+    effect: 'once',
+    tell: true,
+    failWith: () => new Error('lost the answer'),
+  });
   expect(attempts).toBe(1);
   expect(outcome).toMatch(/may or may not have taken effect/);
 });
