@@ -1,5 +1,6 @@
 import type { RunEvent } from 'cadenza/client';
 import type { Json } from 'cadenza';
+import { plural } from './terminal.ts';
 
 const longestArguments = 80;
 const longestRemark = 160;
@@ -88,16 +89,16 @@ function describeOutput(output: Json): { head: string; remarks: string[] } {
 /** How much a tool has returned. */
 function resultSize(value: Json): string {
   if (!Array.isArray(value)) return sizeOf(value);
-  return value.length === 1 ? '1 result' : `${value.length} results`;
+  return plural(value.length, 'result');
 }
 
 /** How much it is, as people count it. */
 function sizeOf(value: Json): string {
   if (Array.isArray(value)) return value.length === 0 ? 'none' : `${value.length}`;
   if (value !== null && typeof value === 'object') {
-    const text = Object.values(value).find((member) => typeof member === 'string' && member.includes('\n'));
+    const { text } = value;
     return typeof text === 'string'
-      ? `${text.split('\n').length} lines`
+      ? plural(text.split('\n').length, 'line')
       : oneLine(textOf(value), longestArguments);
   }
   const text = textOf(value);

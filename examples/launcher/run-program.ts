@@ -19,15 +19,19 @@ export class UsageError extends Error {
 
 /**
  * Runs a program to its end and ends the process: 0 done, 1 failed, 2 called wrongly, otherwise the code of the signal that
- * stopped it. Errors become one sentence on stderr.
+ * stopped it. Errors become one sentence on stderr, followed by the usage where that is what was wrong.
  */
-export async function runProgram(work: (surroundings: Surroundings) => Promise<void>): Promise<never> {
+export async function runProgram(
+  work: (surroundings: Surroundings) => Promise<void>,
+  { usage }: { usage: string },
+): Promise<never> {
   const surroundings = { signal: stopSignal(), cleanup: new Cleanup() };
   let exitCode = 0;
   try {
     await work(surroundings);
   } catch (thrown) {
     exitCode = explain(thrown);
+    if (thrown instanceof UsageError) printError(usage);
   }
   for (const thrown of await surroundings.cleanup.run()) printError(describeFailure(thrown));
   process.exit(exitCode);

@@ -56,11 +56,12 @@ export async function untilStopped<T>(signal: AbortSignal, work: Promise<T>): Pr
 
 /** Says so, and waits until the program is asked to stop. */
 export async function waitForStop(line: string, signal: AbortSignal): Promise<void> {
-  print(`${line} Ctrl-C ends this.`);
+  print(`${line}\nCtrl-C ends this.`);
   // Nothing else need keep the process alive in the meantime.
   const awake = setInterval(() => undefined, 60_000);
   try {
     if (!signal.aborted) await once(signal, 'abort');
+    print('Ending what was started…');
   } finally {
     clearInterval(awake);
   }

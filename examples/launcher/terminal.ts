@@ -18,7 +18,7 @@ export function printError(line: string): void {
 export function showStatus(text: string): void {
   if (!process.stdout.isTTY) return;
   clearStatus();
-  status = text.slice(0, Math.max(1, process.stdout.columns - 1));
+  status = text.slice(0, (process.stdout.columns || 80) - 1);
   process.stdout.write(dim(status));
 }
 
@@ -30,6 +30,11 @@ export function bold(text: string): string {
 /** Plain where the output is no terminal. */
 export function dim(text: string): string {
   return styleText('dim', text);
+}
+
+/** `1 finding`, `1,200 findings`. */
+export function plural(count: number, noun: string): string {
+  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function clearStatus(): void {

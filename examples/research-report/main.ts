@@ -7,20 +7,23 @@ import { help, parseTask } from './arguments.ts';
 import { taskQueue } from './client.ts';
 import { reportOnFolder } from './report-on-folder.ts';
 
-await runProgram(async (surroundings) => {
-  const task = parseTask(process.argv.slice(2), process.env);
-  switch (task.kind) {
-    case 'help':
-      return print(help);
-    case 'ui': {
-      const { uiUrl } = await connectToTemporal({ taskQueue }, surroundings);
-      return await waitForStop(
-        uiUrl === undefined ? 'No Web UI was found.' : `Web UI: ${uiUrl}`,
-        surroundings.signal,
-      );
+await runProgram(
+  async (surroundings) => {
+    const task = parseTask(process.argv.slice(2), process.env);
+    switch (task.kind) {
+      case 'help':
+        return print(help);
+      case 'ui': {
+        const { uiUrl } = await connectToTemporal({ taskQueue }, surroundings);
+        return await waitForStop(
+          uiUrl === undefined ? 'No Web UI was found.' : `Web UI: ${uiUrl}`,
+          surroundings.signal,
+        );
+      }
+      case 'report':
+        await reportOnFolder(task, surroundings);
+        if (task.keep) await waitForStop('Temporal and its Web UI stay up.', surroundings.signal);
     }
-    case 'report':
-      await reportOnFolder(task, surroundings);
-      if (task.keep) await waitForStop('Temporal and its Web UI stay up.', surroundings.signal);
-  }
-});
+  },
+  { usage: 'Try: npm start -- --help' },
+);

@@ -9,7 +9,7 @@ import { createNarrator } from '../launcher/describe-event.ts';
 import { connectToTemporal, type LocalTemporal } from '../launcher/local-temporal.ts';
 import { runWorker, UsageError, type Surroundings } from '../launcher/run-program.ts';
 import { Stopped, untilStopped } from '../launcher/stop-signals.ts';
-import { bold, dim, print, printError, showStatus } from '../launcher/terminal.ts';
+import { bold, dim, plural, print, printError, showStatus } from '../launcher/terminal.ts';
 import type { Task } from './arguments.ts';
 import { startReport, type StartedReport } from './client.ts';
 import { reportMark } from './documents/document-folder.ts';
@@ -113,7 +113,7 @@ async function follow(
       const { findings, rejected } = event.verified;
       const without = rejected > 0 ? `; ${rejected} left out that the documents do not hold` : '';
       print(
-        `\n${bold('verify')}\n  ${findings.length} findings looked up and found in the documents${without}`,
+        `\n${bold('verify')}\n  ${plural(findings.length, 'finding')} looked up and found in the documents${without}`,
       );
     } else {
       for (const line of narrate(event.event)) print(`  ${line}`);
@@ -137,10 +137,10 @@ function summarise(
   print(`\n${bold(report.title)}\n\n${report.answer.trim()}\n`);
   if (!report.accepted) print('The reviewer did not accept this answer; the report says why.\n');
   print(
-    `${bold('Report')}     ${shorter(relative(process.cwd(), file), file)}, ${report.citations.length} sources`,
+    `${bold('Report')}     ${shorter(relative(process.cwd(), file), file)}, ${plural(report.citations.length, 'source')}`,
   );
   print(
-    `${bold('Usage')}      ${rounds} round${rounds === 1 ? '' : 's'}, ${turns} turns, tokens: ${describeUsage(report)}`,
+    `${bold('Usage')}      ${plural(rounds, 'round')}, ${plural(turns, 'turn')}, tokens: ${describeUsage(report)}`,
   );
   print(`${bold('Cost')}       ${describeCost(report)}`);
   if (link !== undefined) print(`${bold('Run')}        ${link}`);

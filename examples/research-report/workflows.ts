@@ -36,7 +36,10 @@ export interface Report {
 const mostRounds = 3;
 
 const { retriever, writer, reviewer } = proxyAgents<typeof agents>();
-const { verifyFindings } = proxyActivities<typeof activities>({ startToCloseTimeout: '1 minute' });
+const { verifyFindings } = proxyActivities<typeof activities>({
+  startToCloseTimeout: '1 minute',
+  summary: 'look the findings up in the documents',
+});
 
 /** Retrieves, drafts and reviews until the reviewer accepts the answer, at most three rounds. */
 export async function researchReport({ question, folder }: ReportRequest): Promise<Report> {

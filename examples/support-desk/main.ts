@@ -10,27 +10,33 @@ import { dim, print } from '../launcher/terminal.ts';
 import { ask, taskQueue } from './client.ts';
 import { createSupportWorker } from './worker.ts';
 
-await runProgram(async ({ signal, cleanup }) => {
-  const [message, ...others] = process.argv.slice(2);
-  if (others.length > 0) throw new UsageError('put the message in quotes');
-  const model = await chooseModel();
-  cleanup.add(async () => await model.close());
-  print(`Model: ${model.notice}`);
-  const { client, namespace, nativeConnection } = await connectToTemporal({ taskQueue }, { signal, cleanup });
-  const { provider, prices } = model;
-  const options = {
-    connection: nativeConnection,
-    namespace,
-    provider,
-    prices,
-    shutdownGraceTime: '2 seconds',
-  };
-  const worker = runWorker(await untilStopped(signal, createSupportWorker(options)), cleanup);
-  if (message === undefined) {
-    const waiting = waitForStop('The desk is open: ask it with client.ts.', signal);
-    return await Promise.race([waiting, worker.failed]);
-  }
-  print();
-  const answer = ask(client, message, (line) => print(dim(`  ${line}`)));
-  print(`\n${await untilStopped(signal, Promise.race([answer, worker.failed]))}`);
-});
+await runProgram(
+  async ({ signal, cleanup }) => {
+    const [message, ...others] = process.argv.slice(2);
+    if (others.length > 0) throw new UsageError('put the message in quotes');
+    const model = await chooseModel();
+    cleanup.add(async () => await model.close());
+    print(`Model: ${model.notice}`);
+    const { client, namespace, nativeConnection } = await connectToTemporal(
+      { taskQueue },
+      { signal, cleanup },
+    );
+    const { provider, prices } = model;
+    const options = {
+      connection: nativeConnection,
+      namespace,
+      provider,
+      prices,
+      shutdownGraceTime: '2 seconds',
+    };
+    const worker = runWorker(await untilStopped(signal, createSupportWorker(options)), cleanup);
+    if (message === undefined) {
+      const waiting = waitForStop('The desk is open: ask it with client.ts.', signal);
+      return await Promise.race([waiting, worker.failed]);
+    }
+    print();
+    const answer = ask(client, message, (line) => print(dim(`  ${line}`)));
+    print(`\n${await untilStopped(signal, Promise.race([answer, worker.failed]))}`);
+  },
+  { usage: 'Usage: main.ts ["message"]' },
+);

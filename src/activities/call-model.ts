@@ -15,7 +15,7 @@ import {
 } from '../protocol.ts';
 import { chatRequest } from '../transcript/chat-request.ts';
 import { closeOpenCalls, handedOverText, type Conversation } from '../transcript/transcript.ts';
-import { decide } from './decide.ts';
+import { checkValue, decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import type { ModelReply } from './models/model.ts';
@@ -147,11 +147,9 @@ async function ask(
   }
 }
 
-async function checkRunInput(
-  { agent, input: schema }: RegisteredAgent,
-  { input }: Conversation,
-): Promise<void> {
-  const parsed = await schema.safeParseAsync(input);
+async function checkRunInput(registered: RegisteredAgent, { input }: Conversation): Promise<void> {
+  const { agent, input: schema } = registered;
+  const parsed = await checkValue(registered, schema, input);
   if (parsed.success) return;
   const words = z.prettifyError(parsed.error).slice(0, 2_000);
   throw failure('InvalidInput', `the input does not fit the schema of agent "${agent.name}":\n${words}`);

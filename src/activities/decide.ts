@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
+import { wrapper, type RegisteredAgent, type RegisteredTool } from '../agents/registry.ts';
 import type { Route } from '../agents/routes.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
@@ -21,13 +21,13 @@ const longestProblem = 2_000;
 const largestOutput = 1024 * 1024;
 
 /** What a reply means: which calls run and under which options, whether it is the output, or what the model has to mend. */
-export async function decide(
-  agent: RegisteredAgent,
-  reply: ModelReply,
-  workflowId: string,
-): Promise<Decision> {
+export async function decide(agent: RegisteredAgent, reply: ModelReply, workflowId = ''): Promise<Decision> {
   if (reply.refusal)
-    return { kind: 'end', type: 'ModelRefused', message: `the model declined: ${reply.refusal}` };
+    return {
+      kind: 'end',
+      type: 'ModelRefused',
+      message: `the model declined: ${reply.refusal.slice(0, longestProblem)}`,
+    };
   if (reply.stopped === 'filtered') {
     return {
       kind: 'end',
@@ -135,7 +135,7 @@ export async function checkInput(
 ): Promise<{ input: unknown } | { problem: string }> {
   const schema = agent.tools.get(tool)?.tool.input ?? agent.routes.get(tool)?.input;
   if (!schema) return { problem: unknownTool(agent, tool) };
-  const parsed = await parse(agent, schema, value);
+  const parsed = await checkValue(agent, schema, value);
   if (parsed.success) return { input: parsed.data };
   return {
     problem: `The arguments do not fit the tool's schema:\n${z.prettifyError(parsed.error)}`.slice(
@@ -159,23 +159,30 @@ async function decideOutput(agent: RegisteredAgent, reply: ModelReply): Promise<
   const bytes = Buffer.byteLength(JSON.stringify(reply.items));
   if (bytes > largestOutput) return tooLarge(bytes);
   if (!agent.output) return { kind: 'output' };
-  const json = parseAnswer(text);
+  const answer = parseAnswer(text);
+  const json = agent.output.wrapped ? unwrap(answer) : answer;
   if (json === undefined) {
     return {
       kind: 'correct',
       problem: 'Your answer must be one JSON value that fits the required schema, and nothing else.',
     };
   }
-  const parsed = await parse(agent, agent.output.zod, json);
+  const parsed = await checkValue(agent, agent.output.zod, json);
   if (!parsed.success) {
     const words = z.prettifyError(parsed.error).slice(0, longestProblem);
     return { kind: 'correct', problem: `Your answer does not fit the required schema:\n${words}` };
   }
   const output = storable(agent, parsed.data);
-  const plain = unfence(text) === undefined;
+  const plain = unfence(text) === undefined && json === answer;
   if (plain && canonicalJson(output) === canonicalJson(json)) return { kind: 'output', json: true };
   const both = bytes + Buffer.byteLength(JSON.stringify(output));
   return both > largestOutput ? tooLarge(both) : { kind: 'output', output };
+}
+
+/** The value of an answer whose schema had to be put into an object; some models leave the object out. */
+function unwrap(answer: Json | undefined): Json | undefined {
+  const isObject = typeof answer === 'object' && answer !== null && !Array.isArray(answer);
+  return isObject && wrapper in answer ? answer[wrapper] : answer;
 }
 
 function tooLarge(bytes: number): Decision {
@@ -215,7 +222,7 @@ function unfence(text: string): string | undefined {
 }
 
 /** Checks a value; what a schema's own functions throw is the agent's failure, not the model's. */
-async function parse(
+export async function checkValue(
   agent: RegisteredAgent,
   schema: z.ZodType,
   value: unknown,

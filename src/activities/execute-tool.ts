@@ -1,4 +1,4 @@
-import type { Context } from '@temporalio/activity';
+import { ApplicationFailure, type Context } from '@temporalio/activity';
 import type { ToolContext } from '../agents/define-tool.ts';
 import { ToolError } from '../agents/define-tool.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
@@ -80,6 +80,10 @@ async function attempt(
   const approval = await approvalFor(registered, tool, { value, input: checked.input, workflowId });
   if (approval && approval.digest !== input.approved) return { needsDecision: approval };
   const effect = tool.tool.effect ?? 'once';
+  if (effect === 'once' && context.info.attempt > 1) {
+    // It was no `once` tool when the model decided, or there would be no second attempt.
+    return uncertain(tool, `An earlier attempt of the tool "${input.tool}" was cut short`);
+  }
   try {
     const output = await runTool(tool, checked.input, value, input, running);
     return await checkOutput(tool, output);
@@ -112,12 +116,24 @@ async function argumentsOf(
 ): Promise<Json> {
   if (!input.call) return input.input ?? {};
   const { reply, digest, index } = input.call;
-  const turn = await dependencies.store.reply(runHistory(context), reply, digest);
+  const turn = await orUnavailable(dependencies.store.reply(runHistory(context), reply, digest));
   const call = callsOf(turn.reply)[index];
   const parsed = parseArguments(call?.arguments ?? '');
   if ('problem' in parsed)
     throw failure('TranscriptCorrupt', `call ${index} of ${reply} has no arguments that can be read`);
   return parsed.value;
+}
+
+/** Names what goes wrong before the tool is reached, so that nobody takes it for an uncertain effect. */
+async function orUnavailable<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (thrown) {
+    if (thrown instanceof ApplicationFailure) throw thrown;
+    throw failure('TranscriptUnavailable', `the arguments could not be read: ${describeThrown(thrown)}`, {
+      cause: toError(thrown),
+    });
+  }
 }
 
 async function runTool(

@@ -57,6 +57,8 @@ export interface RunHistory extends TranscriptSource {
 export class TranscriptStore {
   readonly counters: TranscriptCounters = { warm: 0, partial: 0, cold: 0, events: 0 };
   private readonly entries = new Map<string, Entry>();
+  /** Reads under way for {@link reply}. */
+  private readonly readings = new Map<string, Promise<ModelTurn>>();
   private readonly reads: Semaphore;
   private readonly cacheBytes: number;
   private readonly patienceMs: number;
@@ -85,14 +87,21 @@ export class TranscriptStore {
     return conversation;
   }
 
-  /** A reply of the run, for a call whose arguments are too large to be carried. */
+  /** A reply of the run, for a call whose arguments are too large to be carried. The calls of one reply share one read. */
   async reply(history: RunHistory, id: string, digest: string): Promise<ModelTurn> {
-    const cached = this.entries.get(history.run.runId)?.fresh.get(contentKey(id, digest));
+    // Without the caller's signal: others may wait for the same read.
+    const { signal: _signal, ...shared } = history;
+    const { run } = shared;
+    const key = contentKey(id, digest);
+    const cached = this.entries.get(run.runId)?.fresh.get(key);
     if (cached && 'reply' in cached) return cached;
-    return await this.patiently(history, async () => {
-      const transcript = await this.readAll(history);
-      return transcript.reply(id, digest);
-    });
+    const reading = this.readings.get(`${run.runId} ${key}`) ?? this.readReply(shared, id, digest);
+    this.readings.set(`${run.runId} ${key}`, reading);
+    try {
+      return await reading;
+    } finally {
+      this.readings.delete(`${run.runId} ${key}`);
+    }
   }
 
   /** Remembers what an activity of this worker is about to complete with. */
@@ -102,6 +111,16 @@ export class TranscriptStore {
     entry.fresh.set(contentKey(id, content.digest), content);
     this.grow(entry, bytes);
     this.evict(runId);
+  }
+
+  private async readReply(history: RunHistory, id: string, digest: string): Promise<ModelTurn> {
+    const turn = await this.patiently(history, async () => (await this.readAll(history)).reply(id, digest));
+    const bytes = turn.reply.reduce(
+      (sum, item) => sum + (item.type === 'call' ? item.arguments.length : 0),
+      0,
+    );
+    this.remember(history.run.runId, id, turn, bytes);
+    return turn;
   }
 
   private fromCache(entry: Entry | undefined, id: string, since: readonly Since[]): Conversation | undefined {

@@ -3,17 +3,13 @@ import { describeThrown } from '../failures.ts';
 import type { Json } from '../protocol.ts';
 
 /** The JSON Schema of a zod schema, as the providers take it. What cannot be expressed is noted, and comes out empty. */
-export function jsonSchema(
-  schema: unknown,
-  what: string,
-  note: (problem: string) => void,
-  io: 'input' | 'output' = 'input',
-): Json {
+export function jsonSchema(schema: unknown, what: string, note: (problem: string) => void): Json {
   try {
-    // Draft 7 is what the providers document; `$schema` itself is noise in every request.
-    const { $schema: _, ...rest } = z.toJSONSchema(schema as z.ZodType, { target: 'draft-7', io }) as {
-      [key: string]: Json;
-    };
+    // The draft whose tuples the providers take; `$schema` itself is noise in every request.
+    const { $schema: _, ...rest } = z.toJSONSchema(schema as z.ZodType, {
+      target: 'draft-2020-12',
+      io: 'input',
+    }) as { [key: string]: Json };
     return closeObjects(JSON.parse(JSON.stringify(rest)) as Json);
   } catch (thrown) {
     note(`${what} is not a schema that JSON Schema can express: ${describeThrown(thrown)}`);

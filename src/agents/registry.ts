@@ -22,7 +22,7 @@ export interface RegisteredAgent {
   readonly agent: AnyAgent;
   readonly input: z.ZodType;
   /** Absent where the output is the model's text. */
-  readonly output?: { name: string; schema: Json; strict: boolean; zod: z.ZodType };
+  readonly output?: RegisteredOutput;
   readonly tools: ReadonlyMap<string, RegisteredTool>;
   /** Handoffs and delegations, by the names of the tools that stand for them. */
   readonly routes: ReadonlyMap<string, Route>;
@@ -33,6 +33,19 @@ export interface RegisteredAgent {
   /** What is given to the model, but for its name and the rendered instructions. */
   readonly surface: Pick<DefinitionSnapshot, 'tools' | 'output' | 'settings'>;
 }
+
+/** A structured output in the form in which replies are checked. */
+export interface RegisteredOutput {
+  name: string;
+  schema: Json;
+  strict: boolean;
+  zod: z.ZodType;
+  /** The providers take objects only: a list, an enum or a union is asked for as the one property of an object. */
+  wrapped: boolean;
+}
+
+/** The property that holds an output which is no object. */
+export const wrapper = 'value';
 
 /** A tool in the form in which calls use it. */
 export interface RegisteredTool {
@@ -61,7 +74,7 @@ export function createRegistry(...sources: AgentSource[]): Registry {
   const problems: string[] = [];
   const definitions = new Map<string, AnyAgent>();
   const seen = new Set<unknown>();
-  for (const agent of sources.flatMap(agentsOf)) {
+  for (const agent of sources.flatMap((source) => agentsOf(source, problems))) {
     if (seen.has(agent)) continue;
     seen.add(agent);
     if (definitions.has(agent.name)) problems.push(`two agents are named "${agent.name}"; rename one`);
@@ -79,9 +92,12 @@ export function createRegistry(...sources: AgentSource[]): Registry {
   return { get: (name) => agents.get(name), names: [...agents.keys()] };
 }
 
-function agentsOf(source: AgentSource): AnyAgent[] {
-  return Object.values(source).flatMap((value) => {
+function agentsOf(source: AgentSource, problems: string[]): AnyAgent[] {
+  return Object.values(source).flatMap((value, index) => {
     if (isAgent(value)) return [value];
+    if (Array.isArray(source) && value === undefined) {
+      problems.push(`agents[${index}] is undefined; two modules may import each other`);
+    }
     // A list of modules: `[agents, moreAgents]`.
     const isModule = Array.isArray(source) && typeof value === 'object' && value !== null;
     return isModule ? Object.values(value).filter(isAgent) : [];
@@ -119,15 +135,21 @@ function register(
     ...(output && { output: { name: output.name, schema: output.schema, strict: output.strict } }),
     ...(Object.keys(settings).length > 0 && { settings }),
   };
+  const limits = limitsOf(agent, note);
   return {
     agent,
     input,
     ...(output && { output }),
     tools,
     routes,
-    limits: limitsOf(agent, note),
+    limits,
     modelTimeoutMs: attemptTime(agent.modelTimeout ?? '10 minutes', 'modelTimeout', note),
-    source: digestText(digestJson(surface as unknown as Json), agent.model ?? '', instructionsText(agent)),
+    source: digestText(
+      digestJson(surface as unknown as Json),
+      agent.model ?? '',
+      instructionsText(agent),
+      digestJson(limits as Json),
+    ),
     surface,
   };
 }
@@ -180,7 +202,6 @@ function registerTool(tool: AnyTool, agentNote: (problem: string) => void): Regi
     note(`effect must be one of ${effects.join(', ')}`);
   const parameters = jsonSchema(tool.input, 'input', note);
   if ((parameters as { type?: Json }).type !== 'object') note('input must be an object schema (z.object)');
-  if (tool.output) jsonSchema(tool.output, 'output', note, 'output');
   const maxBytes = tool.maxResultBytes ?? defaultResultBytes;
   if (!(maxBytes >= 256 && maxBytes <= largestResultBytes)) {
     note(`maxResultBytes must be from 256 to ${largestResultBytes}`);
@@ -243,13 +264,11 @@ function isName(name: unknown): boolean {
   return typeof name === 'string' && namePattern.test(name);
 }
 
-function registerOutput(
-  zod: z.ZodType,
-  agent: string,
-  note: (problem: string) => void,
-): RegisteredAgent['output'] {
-  const schema = jsonSchema(zod, 'output', note);
-  return { name: `${agent}_output`.slice(0, 64), schema, strict: isStrictSchema(schema), zod };
+function registerOutput(zod: z.ZodType, agent: string, note: (problem: string) => void): RegisteredOutput {
+  const own = jsonSchema(zod, 'output', note);
+  const wrapped = (own as { type?: Json }).type !== 'object';
+  const schema = wrapped ? jsonSchema(z.object({ [wrapper]: zod }), 'output', note) : own;
+  return { name: `${agent}_output`.slice(0, 64), schema, strict: isStrictSchema(schema), zod, wrapped };
 }
 
 function isText(schema: z.ZodType): boolean {

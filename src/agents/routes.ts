@@ -9,7 +9,7 @@ export interface Handoff {
   /** Where its workers listen, if it is another team's. Such an agent need not be registered here. */
   taskQueue?: string;
   /** What the next agent sees of the conversation. A pure function of the items. Default: all of it. */
-  filter?(items: readonly Item[]): Item[];
+  filter?: (items: readonly Item[]) => Item[];
 }
 
 /** An agent that may be given a sub-task, whose output comes back as the result of the call. */

@@ -97,7 +97,7 @@ export class CadenzaClient {
     options: StartOptions = {},
   ): Promise<RunHandle<OutputOf<A>>> {
     const name = typeof agent === 'string' ? agent : agent.name;
-    checkInput(agent, input);
+    await checkInput(agent, input);
     const {
       id = `${name}-${randomUUID().slice(0, 8)}`,
       limits,
@@ -155,9 +155,9 @@ export class CadenzaClient {
   }
 }
 
-function checkInput(agent: AgentReference, input: unknown): void {
+async function checkInput(agent: AgentReference, input: unknown): Promise<void> {
   if (typeof agent === 'string') return;
-  const parsed = (agent.input ?? z.string()).safeParse(input);
+  const parsed = await (agent.input ?? z.string()).safeParseAsync(input);
   if (!parsed.success) {
     throw new TypeError(
       `The input does not fit the schema of agent "${agent.name}":\n${z.prettifyError(parsed.error)}`,

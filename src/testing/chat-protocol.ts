@@ -64,9 +64,9 @@ export interface JsonSchema {
 }
 
 /** The text of a message, its parts joined; parts that are not text (images, files) are left out. */
-export function messageText(message: ChatMessage): string {
-  if (typeof message.content === 'string') return message.content;
-  return (message.content ?? []).map((part) => part.text ?? '').join('');
+export function messageText(message: ChatMessage | undefined): string {
+  if (typeof message?.content === 'string') return message.content;
+  return (message?.content ?? []).map((part) => part.text ?? '').join('');
 }
 
 /** OpenAI's error envelope. */

@@ -8,9 +8,9 @@ import { extend, Transcript } from './transcript.ts';
 export interface TranscriptSource {
   source: HistorySource;
   /** The reader of one workflow's payloads. */
-  readerFor(workflowId: string): PayloadReader;
+  readerFor: (workflowId: string) => PayloadReader;
   /** Called with the number of events of each page. */
-  onRead?(events: number): void;
+  onRead?: (events: number) => void;
 }
 
 /** The transcript of a whole run, with what was handed over to it, from wherever that is stored. */

@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import { hostname } from 'node:os';
 import { connect } from './connect.ts';
 import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
@@ -46,12 +46,32 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     }),
     ...(watchdog && { watchdog }),
   });
-  return await Worker.create({
-    ...rest,
-    taskQueue,
-    namespace,
-    identity,
-    connection: connection ?? (await connect(environment?.connectionOptions, namespace)),
-    plugins: [...plugins, cadenza],
-  });
+  const own = connection ? undefined : await connect(environment?.connectionOptions, namespace);
+  try {
+    return await Worker.create({
+      ...rest,
+      taskQueue,
+      namespace,
+      identity,
+      connection: (connection ?? own) as NativeConnection,
+      plugins: [...plugins, cadenza, ...(own ? [closing(own)] : [])],
+    });
+  } catch (thrown) {
+    await own?.close();
+    throw thrown;
+  }
+}
+
+/** Closes a connection when the worker that it was made for has stopped. */
+function closing(connection: NativeConnection): WorkerPlugin {
+  return {
+    name: 'cadenza-connection',
+    async runWorker(worker, next) {
+      try {
+        await next(worker);
+      } finally {
+        await connection.close();
+      }
+    },
+  };
 }

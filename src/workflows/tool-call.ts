@@ -6,7 +6,7 @@ import {
   sleep,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import { failure, failureTypes } from '../failures.ts';
+import { failure, failureTypes, type FailureType } from '../failures.ts';
 import {
   callsOf,
   repeatedId,
@@ -21,9 +21,11 @@ import { summary } from '../summary.ts';
 import { toolAttempts, toolCallOptions } from './activity-options.ts';
 import type { Run } from './run.ts';
 
-/** How often and how long apart a `once` call is offered again while a rolling deploy has not reached every worker. */
-const mostDeployAttempts = 20;
-const deployPauseMs = 15_000;
+/** How often and how long apart a `once` call is offered again whose attempt did not reach the tool. */
+const mostOffers = 20;
+const offerPauseMs = 15_000;
+/** Failures that an attempt has before it reaches the tool: a worker of another build, a history that cannot be read now. */
+const beforeTheTool = new Set<FailureType>(['UnknownAgent', 'TranscriptBehind', 'TranscriptUnavailable']);
 /** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
 const carriedArguments = 4 * 1024;
 
@@ -93,7 +95,7 @@ export class ToolCall {
       const attempt = async () => await this.attempt(maxBytes);
       const outcome = await this.run.control.run(attempt, { repeatable: this.plan.effect !== 'once' });
       if (outcome !== 'again') return outcome;
-      await sleep(deployPauseMs);
+      await sleep(offerPauseMs);
     }
   }
 
@@ -110,9 +112,7 @@ export class ToolCall {
       return { ref: { result: id, digest: result.digest }, result };
     } catch (thrown) {
       if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
-      // The one attempt did not reach the tool: a worker of another build had taken it.
-      if (plan.effect === 'once' && this.scheduled < mostDeployAttempts && isUnknownAgent(thrown))
-        return 'again';
+      if (plan.effect === 'once' && this.scheduled < mostOffers && didNotReachTool(thrown)) return 'again';
       return { ref: { failed: id, why: explain(thrown, plan) } };
     }
   }
@@ -131,8 +131,8 @@ function toolInput(
   return { ...base, input: text.trim() === '' ? {} : (JSON.parse(text) as Json) };
 }
 
-function isUnknownAgent({ cause }: ActivityFailure): boolean {
-  return cause instanceof ApplicationFailure && cause.type === 'UnknownAgent';
+function didNotReachTool({ cause }: ActivityFailure): boolean {
+  return cause instanceof ApplicationFailure && beforeTheTool.has(cause.type as FailureType);
 }
 
 /** What the model is told of a call whose activity failed; throws where that ends the run. */
@@ -140,7 +140,7 @@ function explain(thrown: ActivityFailure, plan: RunPlan): string {
   const { cause } = thrown;
   if (cause instanceof ApplicationFailure) {
     const disposition = cause.type && (failureTypes as Record<string, string>)[cause.type];
-    if (disposition === 'end' || cause.type === 'UnknownAgent') throw cause;
+    if (disposition === 'end' || didNotReachTool(thrown)) throw cause;
   }
   const said =
     cause instanceof TimeoutFailure

@@ -152,6 +152,18 @@ describe('a result that is too large', () => {
     expect(readCut(await bound(`\uFEFF${'x'.repeat(1_000)}`)).shown.startsWith('\uFEFFx')).toBe(true);
   });
 
+  test.each(['\u0000', '"', '\\', '\uD83C'])(
+    'is cut to what it may take where every character is escaped: %j',
+    async (letter) => {
+      for (const maxBytes of [256, 300, 1_000]) {
+        const bounded = await bound(letter.repeat(2_000), maxBytes);
+        expect(bounded.bytes).toBeLessThanOrEqual(maxBytes);
+        expect(bounded.bytes).toBe(await storedBytes(bounded.output, plain));
+        expect(readCut(bounded).first).toBeGreaterThan(0);
+      }
+    },
+  );
+
   test('is measured as it is stored: behind a codec that enlarges, it is cut earlier', async () => {
     const by = encoder(sealingCodec({ doubled: true }));
     for (const value of ['x'.repeat(500), '"'.repeat(5_000), { list: Array(3_000).fill('漢') }]) {

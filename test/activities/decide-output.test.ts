@@ -161,3 +161,12 @@ describe('what a schema makes of an answer', () => {
     });
   });
 });
+
+test.each([
+  ['in the object that was asked for', '{"value":["a","b"]}', { kind: 'output', output: ['a', 'b'] }],
+  ['without it, as some models answer', '["a","b"]', { kind: 'output', json: true }],
+])('an output that is no object may come %s', async (_how, text, decision) => {
+  const agent = registered({ output: z.array(z.string()) });
+  const items = [{ type: 'message' as const, role: 'assistant' as const, text }];
+  expect(await decide(agent, { items, usage: { input: 0, output: 0 }, stopped: 'done' })).toEqual(decision);
+});

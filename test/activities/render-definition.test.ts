@@ -16,7 +16,15 @@ const nothing = (): never => {
 };
 
 function beginning(input: Json): Conversation {
-  const contents = { input: () => input, reply: nothing, result: nothing, message: nothing };
+  const contents = {
+    input: () => input,
+    inherited: nothing,
+    child: nothing,
+    reply: nothing,
+    result: nothing,
+    message: nothing,
+    decision: nothing,
+  };
   return extend(undefined, 'turn-1', [{ input: true }], contents);
 }
 

@@ -123,7 +123,7 @@ describe('what a registry refuses', () => {
       createRegistry([plain, broken, defineAgent({ name: 'plain', instructions: 'Another.' })]),
     );
     expect(message.split('\n').toSorted()).toEqual([
-      '  - agent "no spaces" hands over to "nobody", which is not registered',
+      '  - agent "no spaces": hands over to "nobody", which is not registered; name its taskQueue if it runs elsewhere',
       expect.stringContaining('agent "no spaces": input is not a schema that JSON Schema can express'),
       expect.stringContaining('agent "no spaces": its name must be 1 to 64'),
       expect.stringContaining('agent "no spaces": limits.turns must be a positive'),

@@ -104,15 +104,6 @@ describe('a schema is not declared strict', () => {
     expect(surface.output?.strict).toBe(false);
   });
 
-  test.each([
-    ['a list', z.array(z.string())],
-    ['a choice', z.enum(['a', 'b'])],
-    ['a union', z.union([z.object({ a: z.string() }), z.object({ b: z.string() })])],
-  ])('when the whole output is %s', (_what, output) => {
-    const agent = defineAgent({ name: 'a', instructions: '', output: output as z.ZodType });
-    expect(createRegistry([agent]).get('a')?.surface.output?.strict).toBe(false);
-  });
-
   test('when it is no schema', () => {
     for (const value of [null, true, 'object', [], {}]) expect(isStrictSchema(value)).toBe(false);
   });
@@ -152,4 +143,14 @@ test('whatever is declared, the service takes the request', () => {
     const request = chatRequest(snapshot, [{ type: 'message', role: 'user', text: 'Go.' }]);
     expect(findRequestProblem(request as unknown as ChatRequest)).toBeUndefined();
   }
+});
+
+test.each([
+  ['a list', z.array(z.string())],
+  ['a choice', z.enum(['a', 'b'])],
+  ['a union', z.union([z.object({ a: z.string() }), z.object({ b: z.string() })])],
+])('asks for %s as the one property of an object, as the providers take objects only', (_what, output) => {
+  const agent = defineAgent({ name: 'a', instructions: '', output: output as z.ZodType });
+  const asked = createRegistry([agent]).get('a')?.surface.output;
+  expect(asked).toMatchObject({ strict: true, schema: { type: 'object', required: ['value'] } });
 });

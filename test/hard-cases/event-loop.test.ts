@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
+import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 
@@ -52,7 +53,7 @@ test("E7: a tool that blocks the event loop fails by name, and other runs' calls
     },
     respond: scriptedModel(({ tools }) => [
       { toolCalls: [{ name: tools?.[0]?.function.name ?? '', arguments: {} }] },
-      (request) => ({ text: String(request.messages.at(-1)?.content) }),
+      (request) => ({ text: messageText(request.messages.at(-1)) }),
     ]),
   });
   const slow = await harness.client.start(patient, 'go');

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import { readForward, type HistoryEvent } from '../../src/transcript/history-events.ts';
+import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 
@@ -32,7 +33,7 @@ test('T7: messages keep their content where a Reset re-applies them, as signals 
       ({ messages }) => ({
         text: messages
           .filter(({ role }) => role === 'user')
-          .map(({ content }) => String(content))
+          .map(messageText)
           .join(' | '),
       }),
     ]),

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool, ToolError } from 'cadenza';
 import { createModelServer, scriptedModel } from '../../src/testing/model-server.ts';
 import { eventful, eventfulInput, eventfulModel, eventfulTurns } from '../support/eventful-run.ts';
+import { historyToJson } from '../support/processes/history-json.ts';
 import { gate, passOrAbort } from '../support/gate.ts';
 import { startHarness, type Harness } from '../support/harness.ts';
 
@@ -106,8 +106,8 @@ async function rebuildElsewhere(
   try {
     const file = join(folder, 'history.json');
     const history = await client.temporal.workflow.getHandle(workflowId).fetchHistory();
-    await writeFile(file, historyToJSON(history));
-    const script = fileURLToPath(new URL('../support/rebuild-requests.ts', import.meta.url));
+    await writeFile(file, historyToJson(history));
+    const script = fileURLToPath(new URL('../support/processes/rebuild-requests.ts', import.meta.url));
     const args = ['--conditions=cadenza-source', script, file, client.temporal.options.namespace, workflowId];
     const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 64 * 1024 * 1024 });
     return JSON.parse(stdout) as { id: string; body: string }[];

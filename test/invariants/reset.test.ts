@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { eventful, eventfulInput, eventfulModel, eventfulTurns } from '../support/eventful-run.ts';
 import { startHarness, type HarnessOptions } from '../support/harness.ts';
+import { eventsOf, kindOf } from '../support/histories.ts';
 import { resetToBefore } from '../support/reset.ts';
 import { sealingCodec } from '../support/sealing-codec.ts';
 
@@ -11,7 +12,7 @@ const setups: [string, Partial<HarnessOptions>][] = [
 ];
 
 test.each(setups)(
-  'I4: after a Reset the repeated turns send the model the same bytes (%s)',
+  'I4 T6: after a Reset the repeated turns send the model the same bytes (%s)',
   async (_how, options) => {
     await using harness = await startHarness({ ...options, agents: [eventful], respond: eventfulModel });
     const run = await harness.client.start(eventful, eventfulInput);
@@ -31,5 +32,11 @@ test.each(setups)(
     const third = await resetToBefore(harness.client, run.workflowId, 'turn-3.0');
     expect(await harness.client.temporal.workflow.getHandle(run.workflowId, third).result()).toEqual(first);
     expect((await calls()).slice(before.length - 3)).toEqual(before.slice(3));
+
+    // T6: what was done again is in this history once, and nothing hides in markers.
+    const events = await eventsOf(harness.client, run.workflowId, third);
+    const ids = events.flatMap((event) => event.activityTaskScheduledEventAttributes?.activityId ?? []);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(events.map(kindOf)).not.toContain('markerRecorded');
   },
 );

@@ -177,18 +177,23 @@ test('a call of an activity or an agent that nobody awaits is an error', () => {
   ];
   const unawaited = ["  notify('all');", "  writer('a report');"];
   expect(
-    lint('src/workflows/own.ts', [...setUp, ...unawaited, '}'], 'typescript(no-floating-promises)'),
+    lint(
+      'src/workflows/own.ts',
+      [...setUp, ...unawaited, '}'],
+      'typescript(no-floating-promises)',
+      '--type-aware',
+    ),
   ).toEqual(unawaited);
 });
 
 /** Lints a file of these lines, and returns those to which the rule objects. */
-function lint(file: string, lines: string[], rule: string): string[] {
+function lint(file: string, lines: string[], rule: string, ...options: string[]): string[] {
   const path = join(folder, file);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, `${lines.join('\n')}\n`);
   const { stdout, stderr } = spawnSync(
     process.execPath,
-    [join(root, 'node_modules/oxlint/bin/oxlint'), '--type-aware', '--format=json', file],
+    [join(root, 'node_modules/oxlint/bin/oxlint'), ...options, '--format=json', file],
     { cwd: folder, encoding: 'utf8' },
   );
   if (!stdout.startsWith('{')) throw new Error(`The linter said: ${stdout}${stderr}`);

@@ -78,7 +78,7 @@ test('a call that outlasts the drain is not taken for cancelled: another worker 
   await using second = startWorker();
   await second.ready();
   ledger.release();
-  first.kill('SIGTERM');
+  first.kill('SIGINT');
   expect(await first.ended).toEqual({ code: 0, signal: null });
   answer();
   expect((await run.result()).output).toBe('The tool said: read 1');

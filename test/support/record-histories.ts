@@ -18,11 +18,14 @@ import { ensureTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
 import { createModelServer } from '../../src/testing/model-server.ts';
 import { historyToJson } from './processes/history-json.ts';
 import * as ownAgents from './processes/own-agents.ts';
+import './silence.ts';
 import { goOn, recorded, recordedModel } from './processes/recorded-agents.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const taskQueue = 'recorded';
 const identity = 'recorder';
+/** The call of the tool that waits. */
+const waitingCall = 'turn-2.0';
 
 async function record(): Promise<void> {
   const report = (line: string) => void process.stderr.write(`${line}\n`);
@@ -61,7 +64,7 @@ async function runWorkflows(worker: Worker, client: CadenzaClient): Promise<void
       id: 'finished',
       limits: { deadline: '1 hour' },
     });
-    await untilToolsRun(client, 'finished');
+    await untilItWaits(client, 'finished');
     await finished.message('And be quick.', { id: 'message-1' });
     goOn('finished');
     await finished.result();
@@ -75,17 +78,19 @@ async function runWorkflows(worker: Worker, client: CadenzaClient): Promise<void
     await save(client, 'parent');
 
     await client.start(recorded, 'Do everything.', { id: 'stopped' });
-    await untilToolsRun(client, 'stopped');
+    await untilItWaits(client, 'stopped');
     await save(client, 'stopped');
     await client.temporal.workflow.getHandle('stopped').terminate();
   });
 }
 
-/** Waits until the run's second turn has its tools under way, one of which waits for `goOn`. */
-async function untilToolsRun(client: CadenzaClient, id: string): Promise<void> {
+/** Waits until the run has come as far as it can: the one tool that waits for `goOn` is all that is left. */
+async function untilItWaits(client: CadenzaClient, id: string): Promise<void> {
+  const handle = client.temporal.workflow.getHandle(id);
   for (;;) {
-    const { now } = await client.get(id).status();
-    if (now?.turn === 2 && now.doing === 'running tools') return;
+    const { raw } = await handle.describe();
+    const [pending, ...others] = raw.pendingActivities ?? [];
+    if (pending?.activityId === waitingCall && others.length === 0 && !raw.pendingWorkflowTask) return;
     await delay(20);
   }
 }

@@ -83,10 +83,11 @@ test("a worker's own changes to its bundle stay", async () => {
   let hooked = 0;
   const webpackConfigHook: NonNullable<WorkerOptions['bundlerOptions']>['webpackConfigHook'] = (config) => {
     hooked += 1;
-    return {
-      ...config,
-      resolve: { ...config.resolve, alias: { 'the-workflows$': workflowsPath } },
+    const alias = {
+      ...(config.resolve?.alias as Record<string, string | false>),
+      'the-workflows$': workflowsPath,
     };
+    return { ...config, resolve: { ...config.resolve, alias } };
   };
   await withWorker(
     { workflowsPath: 'the-workflows', bundlerOptions: { webpackConfigHook }, plugins: [plugin()] },

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
+import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 
@@ -25,7 +26,7 @@ test('a run calls tools, gives their results back to the model in its order, and
       (request) => ({
         text: request.messages
           .filter((m) => m.role === 'tool')
-          .map((m) => m.content)
+          .map(messageText)
           .join(' and '),
       }),
     ]),

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, type Item } from 'cadenza';
+import { messageText } from '../../src/testing/chat-protocol.ts';
 import type { ModelServerRequest } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 
@@ -69,7 +70,7 @@ test('a chain of handoffs by reference keeps the whole conversation', async () =
   await using harness = await startHarness({
     agents: [first, second, third],
     respond: (request) => {
-      const target = next[String(request.messages[0]?.content)];
+      const target = next[messageText(request.messages[0])];
       return target
         ? {
             text: `to ${target}`,
@@ -89,7 +90,7 @@ test('agents that hand over in a circle are stopped by the depth limit, which th
   await using harness = await startHarness({
     agents: [ping, pong],
     respond: (request) => {
-      const last = String(request.messages.at(-1)?.content);
+      const last = messageText(request.messages.at(-1));
       if (last.startsWith('Not executed')) return { text: last };
       const target = isAsked(request, 'ping') ? 'pong' : 'ping';
       return { toolCalls: [{ name: `transfer_to_${target}`, arguments: { reason: 'you do it' } }] };
@@ -137,11 +138,11 @@ test('delegations of one turn run in parallel, and their outputs come back in th
           ],
         };
       }
-      arrived.add(String(request.messages[0]?.content));
+      arrived.add(messageText(request.messages[0]));
       if (arrived.size === 2) both.resolve();
       await both.promise;
       return isAsked(request, 'scout')
-        ? { text: `saw ${String(request.messages[1]?.content)}` }
+        ? { text: `saw ${messageText(request.messages[1])}` }
         : { text: JSON.stringify({ sum: 6 }) };
     },
   });
@@ -160,7 +161,7 @@ test('a failed delegate is told to the model, and what it used counts', async ()
     agents: [lead, scout],
     respond: (request) => {
       if (!isAsked(request, 'lead')) return { toolCalls: [{ name: 'nothing', arguments: {} }] };
-      if (request.messages.length > 2) return { text: String(request.messages.at(-1)?.content) };
+      if (request.messages.length > 2) return { text: messageText(request.messages.at(-1)) };
       return { toolCalls: [{ name: 'ask_scout', arguments: { task: 'look' } }] };
     },
   });
@@ -175,7 +176,7 @@ test('a handoff to an agent that does not exist is told to the model', async () 
   await using harness = await startHarness({
     agents: [triage, billing],
     respond: (request) => {
-      const last = String(request.messages.at(-1)?.content);
+      const last = messageText(request.messages.at(-1));
       return last.startsWith('There is no tool')
         ? { text: last }
         : { toolCalls: [{ name: 'transfer_to_sales', arguments: { reason: 'x' } }] };

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool, ToolError, type Effect } from 'cadenza';
+import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 
@@ -34,7 +35,7 @@ async function runFailing(options: {
     agents: [agent],
     respond: scriptedModel([
       { toolCalls: [{ name: 'fragile', arguments: {} }] },
-      ({ messages }) => ({ text: String(messages.at(-1)?.content) }),
+      ({ messages }) => ({ text: messageText(messages.at(-1)) }),
     ]),
   });
   const run = await harness.client.start(agent, 'go');

@@ -2,6 +2,9 @@ import { APIConnectionError, APIError } from 'openai';
 import type { ApplicationFailure } from '@temporalio/common';
 import { describeThrown, failure, toError } from '../../failures.ts';
 
+/** A provider that names a later time is asked once an hour all the same. */
+const longestRetryAfterMs = 60 * 60 * 1000;
+
 /** Attempts after which an error of unknown class is final. */
 const unknownErrorAttempts = 5;
 
@@ -23,7 +26,6 @@ export function modelFailure(thrown: unknown, attempt: number, secret: string): 
   const { status, headers } = thrown as APIError<number, Headers>;
   const nextRetryMs = retryAfter(headers);
   const message = `the model provider answered ${status}: ${said}`;
-  if (headers?.get('x-should-retry') === 'true') return failure('ModelUnavailable', message, { nextRetryMs });
   if (status === 401 || status === 403) {
     return failure(
       'ModelAuthentication',
@@ -36,21 +38,22 @@ export function modelFailure(thrown: unknown, attempt: number, secret: string): 
       `${message}. Raise the account's limit at the provider, then start the run again`,
     );
   }
-  const retryable = [408, 409, 425, 429].includes(status) || status >= 500;
-  if (retryable && headers?.get('x-should-retry') !== 'false') {
-    return failure('ModelUnavailable', message, { nextRetryMs });
+  const wish = headers?.get('x-should-retry');
+  const passing = [408, 409, 425, 429].includes(status) || status >= 500;
+  if (passing || wish === 'true') {
+    return failure('ModelUnavailable', message, { nextRetryMs, final: wish === 'false' });
   }
   return failure('ModelBadRequest', message, { details: [{ status }] });
 }
 
 function retryAfter(headers: Headers | undefined): number | undefined {
   const milliseconds = Number(headers?.get('retry-after-ms') ?? Number.NaN);
-  if (Number.isFinite(milliseconds) && milliseconds > 0) return milliseconds;
+  if (Number.isFinite(milliseconds) && milliseconds > 0) return Math.min(milliseconds, longestRetryAfterMs);
   const text = headers?.get('retry-after');
   if (!text) return undefined;
   const seconds = Number(text);
   const delay = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(text) - Date.now();
-  return Number.isFinite(delay) && delay > 0 ? delay : undefined;
+  return Number.isFinite(delay) && delay > 0 ? Math.min(delay, longestRetryAfterMs) : undefined;
 }
 
 /** An error without the request, headers and body that the client hangs on its own. */

@@ -169,7 +169,11 @@ function collectText(text: string, place: Partial<Passage>, into: Material): voi
   }
   const numbered = lines.map((line) => NUMBERED_LINE.exec(line)?.groups);
   const first = Number(numbered[0]?.['line']);
-  if (lines.length > 1 && numbered.every((groups, at) => Number(groups?.['line']) === first + at))
+  // One line alone may merely begin with a number, unless it is the number that it is said to have.
+  if (
+    (lines.length > 1 || place.line === first) &&
+    numbered.every((groups, at) => Number(groups?.['line']) === first + at)
+  )
     return void into.passages.push({
       ...place,
       line: first,

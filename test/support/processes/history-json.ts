@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { History } from '@temporalio/common/lib/proto-utils.js';
-import * as proto from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { patchProtobufRoot } from '@temporalio/proto/lib/patch-protobuf-root.js';
 
 /** The part of protobufjs that is used. */
@@ -11,16 +11,15 @@ interface ProtoJson {
 
 // Temporal's own historyToJSON fails where npm has installed protobufjs more than once, as types of one copy are none to
 // another. This is the copy that made the types.
-const beside = createRequire(createRequire(import.meta.url).resolve('@temporalio/proto'));
-const { fromJson, toJson } = beside('protobufjs/ext/protojson') as ProtoJson;
-const historyType = (patchProtobufRoot(proto) as { lookupType(name: string): unknown }).lookupType(
-  'temporal.api.history.v1.History',
-);
+const besideTypes = createRequire(createRequire(import.meta.url).resolve('@temporalio/proto'));
+const protoJson = besideTypes('protobufjs/ext/protojson') as ProtoJson;
+const root = patchProtobufRoot(proto) as unknown as { lookupType(name: string): unknown };
+const historyType = root.lookupType('temporal.api.history.v1.History');
 
 /** A history as proto JSON, as the Temporal CLI and the Web UI write it. */
 export function historyToJson(history: History): string {
   return JSON.stringify(
-    toJson(historyType, proto.temporal.api.history.v1.History.fromObject(history)),
+    protoJson.toJson(historyType, proto.temporal.api.history.v1.History.fromObject(history)),
     null,
     2,
   );
@@ -28,5 +27,5 @@ export function historyToJson(history: History): string {
 
 /** The inverse of {@link historyToJson}. */
 export function historyFromJson(json: string): History {
-  return fromJson(historyType, JSON.parse(json), { ignoreUnknownFields: true });
+  return protoJson.fromJson(historyType, JSON.parse(json), { ignoreUnknownFields: true });
 }

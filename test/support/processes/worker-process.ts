@@ -25,9 +25,13 @@ export interface WorkerProcess {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Starts `src/worker/main.ts` on the Node of the tests, with these variables and none of the tests' own settings. */
-export function startWorkerProcess(env: Record<string, string>, main = workerMain): WorkerProcess {
-  const child = spawn(process.execPath, ['--conditions=cadenza-source', main], {
+/** Starts `src/worker/main.ts`, or another program, on the Node of the tests, with these variables and none of the tests' own settings. */
+export function startWorkerProcess(
+  env: Record<string, string>,
+  main = workerMain,
+  nodeArguments = ['--conditions=cadenza-source'],
+): WorkerProcess {
+  const child = spawn(process.execPath, [...nodeArguments, main], {
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
