@@ -79,6 +79,8 @@ export class CadenzaPlugin extends SimplePlugin {
       shutdownGraceTime: '10 minutes',
       // A dead worker must be noticed by its missing heartbeats within 15 seconds.
       maxHeartbeatThrottleInterval: '3 seconds',
+      // What waits for a worker that is gone goes to another after this.
+      stickyQueueScheduleToStartTimeout: '5 seconds',
       ...options,
       activities: { ...options.activities, ...activities },
       ...(!bundled && {

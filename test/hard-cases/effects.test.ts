@@ -4,6 +4,7 @@ import { defineAgent, defineTool } from 'cadenza';
 import type { AnyAgent } from '../../src/agents/define-agent.ts';
 import { createModelServer, scriptedModel, type ModelServerOptions } from '../../src/testing/model-server.ts';
 import { gate, passOrAbort } from '../support/gate.ts';
+import { eventsOf } from '../support/histories.ts';
 import { startHarness, type Harness } from '../support/harness.ts';
 
 const text = z.object({ text: z.string() });
@@ -47,6 +48,10 @@ test('E5: calls are checked again when they run: a deploy may have come between'
     expect.stringMatching(/do not fit the tool's schema.*boolean/s),
     'said same',
   ]);
+  // All three had been decided to run.
+  const events = await eventsOf(second.client, run.workflowId);
+  const ids = events.flatMap((event) => event.activityTaskScheduledEventAttributes?.activityId ?? []);
+  expect(ids).toEqual(['turn-1', 'turn-1.0', 'turn-1.1', 'turn-1.2', 'turn-2']);
 });
 
 test('E5: a tool that became a "once" tool in a deploy is not repeated after an attempt that may have taken effect', async () => {
@@ -230,9 +235,11 @@ test('E8: fifty parallel calls are answered by their ids, whatever order they fi
 /** A worker that stops in the middle of a run's first model call: what the call decides is done by the worker deployed next. */
 async function startDeploy(agent: AnyAgent, respond: ModelServerOptions['respond']) {
   let first: Harness | undefined;
+  const asked = gate();
   const server = await createModelServer({
     respond: async (request) => {
       if (first?.worker.getState() === 'RUNNING') first.worker.shutdown();
+      asked.open();
       return await respond(request);
     },
   });
@@ -243,6 +250,7 @@ async function startDeploy(agent: AnyAgent, respond: ModelServerOptions['respond
   return {
     first,
     to: async (next: AnyAgent) => {
+      await asked.opened;
       await stop();
       first = undefined;
       return await startHarness({ ...options, agents: [next], taskQueue });
