@@ -24,8 +24,9 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   const help = Object.entries(benchmarks).map(
     ([known, { summary, options }]) => `  ${known} ${options}\n      ${summary}\n`,
   );
-  const problem = asked ? '' : `There is no benchmark "${name}".\n\n`;
-  process.stderr.write(`${problem}npm run bench -- NAME [options]\n\n${help.join('')}`);
+  const usage = `npm run bench -- NAME [options]\n\n${help.join('')}`;
+  if (asked) process.stdout.write(usage);
+  else process.stderr.write(`There is no benchmark "${name}".\n\n${usage}`);
   return asked ? 0 : 2;
 }
 

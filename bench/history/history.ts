@@ -9,7 +9,7 @@ import { renderReport } from './report.ts';
 const resultSizes = [1_000, 10_000];
 /** Turns of a run, and how often each loop does it: short runs vary more. */
 const rounds = { 5: 40, 20: 16, 50: 8, 100: 6, 200: 4 };
-const quickRounds = { 5: 12, 20: 5, 100: 1, 200: 1 };
+const quickRounds = { 5: 24, 20: 6, 50: 2 };
 
 /** Runs the benchmark and prints its results. Returns whether every goal was met. */
 export async function runHistory(args: readonly string[]): Promise<boolean> {

@@ -60,6 +60,8 @@ interface Site {
   readonly caseNumber: number;
 }
 
+const warmUpRuns = 3;
+
 /** Measures the cases one after the other, on one new Temporal server and one model server. */
 export async function measureCases(cases: readonly Case[], options: MeasureOptions): Promise<CaseFigures[]> {
   const { report, profileDir } = options;
@@ -94,8 +96,7 @@ async function measureCase(measuredCase: Case, site: Site): Promise<CaseFigures>
     const worker = await startWorker(loop, taskQueue, site);
     stack.defer(async () => await worker.stop());
     benches[loop] = { ...site, worker, taskQueue };
-    // The first run of a process pays for its connections and for code that is not compiled yet.
-    await measureRun(loop, { pages: 20, bytes: measuredCase.bytes }, benches[loop]);
+    await warmUp(loop, benches[loop]);
   }
   const samples: Record<LoopName, Sample[]> = { cadenza: [], 'hand-written': [] };
   for (let round = 0; round < measuredCase.rounds; round += 1) {
@@ -112,6 +113,11 @@ async function measureCase(measuredCase: Case, site: Site): Promise<CaseFigures>
     contentBytes: contentBytes(measuredCase),
     loops: { cadenza: await figures('cadenza'), 'hand-written': await figures('hand-written') },
   };
+}
+
+/** The first runs of a process pay for its connections and for code that is not compiled yet; a worker runs for days. */
+async function warmUp(loop: LoopName, bench: Bench): Promise<void> {
+  for (let run = 0; run < warmUpRuns; run += 1) await measureRun(loop, { pages: 20, bytes: 1_000 }, bench);
 }
 
 async function startWorker(loop: LoopName, taskQueue: string, site: Site): Promise<Child<WorkerUsage>> {
