@@ -60,7 +60,7 @@ test('everything wrong with the agents is listed at once', async () => {
     'agent "third": tool "no spaces allowed": input is not a schema that JSON Schema can express',
     'agent "third": limits.turns must be',
     'two agents are named "twin"; rename one',
-    'agent "twin" hands over to "nobody", which is not registered',
+    'agent "twin": hands over to "nobody", which is not registered',
   ]) {
     expect(message).toContain(`\n  - ${problem}`);
   }

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import type { StartOptions } from 'cadenza/client';
-import type { AgentLimits } from '../../src/agents/define-agent.ts';
+import type { RunLimits } from '../../src/agent-start.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { gate, passOrAbort } from '../support/gate.ts';
 import { startHarness, type HarnessOptions } from '../support/harness.ts';
@@ -69,7 +69,7 @@ describe('the deadline ends a run', () => {
       execute: async (_input, { signal }) => await passOrAbort(gate(), signal).catch(abort),
     });
   const limits = { deadline: '1 second' } as const;
-  const whose: [string, { limits?: AgentLimits }, StartOptions][] = [
+  const whose: [string, { limits?: RunLimits }, StartOptions][] = [
     ['set by whoever starts it', {}, { limits }],
     ["of the agent's definition", { limits }, {}],
   ];
