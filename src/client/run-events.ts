@@ -1,5 +1,5 @@
 import type { ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
-import { parseCallId } from '../protocol.ts';
+import { callId, parseCallId } from '../protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader, type HistoryRecord } from '../transcript/records.ts';
@@ -35,6 +35,8 @@ export type RunEvent = { cursor: string; at: Date } & (
   | { type: 'agent-finished'; turn: number; call: string; workflowId: string; output: Json }
   | { type: 'agent-failed'; turn: number; call: string; workflowId: string; message: string }
   | { type: 'message'; id: string; text: string }
+  /** The call runs when a person has decided on it: `decide(call, { digest, … })`. */
+  | { type: 'waiting'; turn: number; call: string; tool: string; digest: string }
   | { type: 'decided'; call: string; verdict: ApprovalDecision['verdict']; by?: string; reason?: string }
   | { type: 'paused'; now: boolean; by?: string }
   | { type: 'resumed'; by?: string }
@@ -68,7 +70,7 @@ export async function* watchRun(
       payloads,
       { workflowId: run.workflowId, runId },
       {
-        afterEvent: from?.runId === runId ? from.event : 0,
+        after: from?.runId === runId ? from : { event: 0, part: 0 },
         ...(signal && { signal }),
       },
     );
@@ -80,7 +82,7 @@ async function* watchOne(
   source: HistorySource,
   payloads: PayloadReader,
   run: { workflowId: string; runId: string },
-  { afterEvent, signal }: { afterEvent: number; signal?: AbortSignal },
+  { after, signal }: { after: { event: number; part: number }; signal?: AbortSignal },
 ): AsyncGenerator<RunEvent, string | undefined, undefined> {
   const records = new RecordReader(payloads);
   const translate = new Translator();
@@ -92,9 +94,11 @@ async function* watchOne(
       const record = await records.read(event);
       if (!record) continue;
       if (record.kind === 'continued') return record.runId;
-      const body = translate.event(record);
-      if (!body || record.event <= afterEvent) continue;
-      yield { cursor: `${run.runId}:${record.event}`, at: new Date(record.at), ...body };
+      for (const [part, body] of translate.events(record).entries()) {
+        if (record.event < after.event || (record.event === after.event && part <= after.part)) continue;
+        const cursor = `${run.runId}:${record.event}${part > 0 ? `.${part}` : ''}`;
+        yield { cursor, at: new Date(record.at), ...body };
+      }
       if (record.kind === 'completed' || record.kind === 'closed') return undefined;
     }
   }
@@ -121,7 +125,14 @@ async function orAborted<T>(value: Promise<T>, signal?: AbortSignal): Promise<T 
 class Translator {
   private readonly tools = new Map<string, string>();
 
-  event(record: HistoryRecord): RunEventBody | undefined {
+  /** What a record says: mostly one thing, and with a reply also what the run now waits for. */
+  events(record: HistoryRecord): RunEventBody[] {
+    const event = this.event(record);
+    if (!event) return [];
+    return record.kind === 'model-replied' ? [event, ...waitingFor(record)] : [event];
+  }
+
+  private event(record: HistoryRecord): RunEventBody | undefined {
     switch (record.kind) {
       case 'started':
         return { type: 'started', agent: record.start.agent, input: record.start.input };
@@ -224,12 +235,23 @@ function named(error: Error & { type?: unknown }): { type: string; message: stri
   return { type: typeof error.type === 'string' ? error.type : error.name, message: error.message };
 }
 
-function parseCursor(cursor: string): { runId: string; event: number } {
-  const [runId, event] = cursor.split(':');
-  if (!runId || !event || !/^\d+$/.test(event)) {
+/** The calls of a reply that wait for a person. */
+function waitingFor({ id, turn }: Extract<HistoryRecord, { kind: 'model-replied' }>): RunEventBody[] {
+  if (turn.decision.kind !== 'calls') return [];
+  return turn.decision.calls.flatMap((plan, index): RunEventBody[] => {
+    if (!('tool' in plan) || !plan.approval) return [];
+    const { digest } = plan.approval;
+    return [{ type: 'waiting', ...place(callId(id, index)), tool: plan.tool, digest }];
+  });
+}
+
+function parseCursor(cursor: string): { runId: string; event: number; part: number } {
+  const [runId, position] = cursor.split(':');
+  const [, event, part = '0'] = /^(\d+)(?:\.(\d+))?$/.exec(position ?? '') ?? [];
+  if (!runId || !event) {
     throw new TypeError(`"${cursor}" is not a cursor; pass the cursor of an event that events() yielded`);
   }
-  return { runId, event: Number(event) };
+  return { runId, event: Number(event), part: Number(part) };
 }
 
 async function latestRun(source: HistorySource, workflowId: string): Promise<string | undefined> {

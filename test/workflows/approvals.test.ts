@@ -65,9 +65,17 @@ test('a call that needs no approval runs at once, and one that waits for a perso
   });
   expect((await run.result()).output).toBe('refunded 500 | refunded 50');
   expect(done).toEqual([50, 500]);
-  const decisions = [];
-  for await (const event of run.events()) if (event.type === 'decided') decisions.push(event);
-  expect(decisions).toMatchObject([{ call: 'turn-1.0', verdict: 'approve', by: 'ada', reason: 'fair' }]);
+  const seen = [];
+  for await (const event of run.events()) if (/waiting|decided/.test(event.type)) seen.push(event);
+  expect(seen).toMatchObject([
+    { type: 'waiting', call: 'turn-1.0', tool: 'refund', digest: waiting?.digest },
+    { type: 'decided', call: 'turn-1.0', verdict: 'approve', by: 'ada', reason: 'fair' },
+  ]);
+  const [asked] = seen;
+  const after = [];
+  for await (const event of run.events({ after: asked?.cursor ?? '' })) after.push(event.type);
+  expect(after).toContain('decided');
+  expect(after).not.toContain('waiting');
 });
 
 test('a person may reject with a reason, supply the result, or change the arguments, which are checked', async () => {
