@@ -7,9 +7,12 @@ export {
   type InstructionsContext,
   type ModelSettings,
 } from './agents/define-agent.ts';
+export { ask } from './agents/ask.ts';
 export {
   defineTool,
   ToolError,
+  type DeferredTool,
+  type DeferredToolOptions,
   type Tool,
   type ToolContext,
   type ToolLogger,

@@ -271,6 +271,10 @@ export interface ApprovalPlan {
   timeoutMs?: number;
   /** What then happens: the model is told that it was not executed, or the run fails. Default `reject`. */
   onTimeout?: 'reject' | 'fail';
+  /** The tool has no code: somebody outside supplies the result, or says that there is none. */
+  deferred?: true;
+  /** A result that is supplied must fit the tool's output schema. */
+  checksOutput?: true;
 }
 
 /** A call that waits for a person. */
@@ -283,6 +287,8 @@ export interface PendingApproval {
   agent: string;
   tool: string;
   digest: string;
+  /** The call waits for its result, and not for leave to run. */
+  deferred?: true;
   /** Milliseconds since the epoch. */
   since: number;
 }
@@ -306,11 +312,12 @@ export interface ApprovalDecision {
   by?: string;
 }
 
-/** The input of `checkArguments`. */
+/** The input of `checkArguments`: what a person wrote in place of the model's arguments, or of the tool's result. */
 export interface CheckArgumentsInput {
   agent: string;
   tool: string;
-  input: Json;
+  input?: Json;
+  output?: Json;
 }
 
 /** The result of `checkArguments`: what is wrong, or the digest that approves the call with these arguments. */

@@ -1,23 +1,40 @@
-import type { CheckArgumentsInput, CheckedArguments } from '../protocol.ts';
+import { z } from 'zod';
+import type { RegisteredAgent } from '../agents/registry.ts';
+import type { CheckArgumentsInput, CheckedArguments, Json } from '../protocol.ts';
 import { approvalFor } from './approval.ts';
-import { checkInput } from './decide.ts';
+import { checkInput, checkValue, unknownTool } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import { registeredAgent } from './registered-agent.ts';
 
-/** Checks arguments that a person wrote in place of the model's, and names the call that they make. */
+/** Checks what a person wrote: arguments in place of the model's, with the digest of the call that they make, or a result. */
 export async function checkArguments(
   { registry, watch }: ActivityDependencies,
-  { agent, tool, input }: CheckArgumentsInput,
+  { agent, tool, input, output }: CheckArgumentsInput,
 ): Promise<CheckedArguments> {
   return await whileAlive(watch, async ({ info }) => {
     const registered = registeredAgent(registry, agent, info.scheduledTimestampMs);
-    const checked = await checkInput(registered, tool, input);
+    if (output !== undefined) return await checkResult(registered, tool, output);
+    const value = input ?? null;
+    const checked = await checkInput(registered, tool, value);
     if ('problem' in checked) return { problem: checked.problem };
     const known = registered.tools.get(tool);
     const workflowId = info.workflowExecution?.workflowId ?? '';
-    const plan =
-      known && (await approvalFor(registered, known, { value: input, input: checked.input, workflowId }));
+    const plan = known && (await approvalFor(registered, known, { value, input: checked.input, workflowId }));
     return { ...(plan && { digest: plan.digest }) };
   });
+}
+
+async function checkResult(
+  registered: RegisteredAgent,
+  tool: string,
+  output: Json,
+): Promise<CheckedArguments> {
+  const known = registered.tools.get(tool);
+  if (!known) return { problem: unknownTool(registered, tool) };
+  if (!known.tool.output) return {};
+  const parsed = await checkValue(registered, known.tool.output, output);
+  return parsed.success
+    ? {}
+    : { problem: `The result does not fit the tool's output schema:\n${z.prettifyError(parsed.error)}` };
 }

@@ -161,7 +161,7 @@ async function runTool(
     log: context.log,
     run: { workflowId, runId, agent, call: position },
   };
-  const work = tracked.run(async () => await tool.execute(checked as never, toolContext));
+  const work = tracked.run(async () => await tool.execute?.(checked as never, toolContext));
   try {
     // A tool that ignores its signal must not hold the call; what it does afterwards is not waited for.
     return await Promise.race([work, rejectOn(context.cancellationSignal), rejectOn(timeout.signal)]);

@@ -83,6 +83,27 @@ export interface ToolOptions<Name extends string, In extends z.ZodType, Out exte
     | (unknown extends z.input<Out> ? unknown : z.input<Out>);
 }
 
+/** The argument of {@link defineTool} for a deferred tool: a client completes or fails its calls, a webhook, a device, a person. */
+export interface DeferredToolOptions<
+  Name extends string,
+  In extends z.ZodType,
+  Out extends z.ZodType,
+> extends Pick<
+  ToolOptions<Name, In, Out>,
+  'name' | 'description' | 'input' | 'output' | 'effect' | 'approval'
+> {
+  execute?: never;
+}
+
+/** A deferred tool: made by {@link defineTool} without `execute`. */
+export interface DeferredTool<
+  Name extends string = string,
+  In extends z.ZodType = z.ZodType,
+  Out extends z.ZodType = z.ZodType,
+> extends DeferredToolOptions<Name, In, Out> {
+  readonly kind: 'tool';
+}
+
 /** A tool: made by {@link defineTool}. */
 export interface Tool<
   Name extends string = string,
@@ -96,11 +117,12 @@ export interface Tool<
 export type AnyTool = Omit<Tool, 'execute' | 'needsApproval'> & {
   needsApproval?:
     boolean | ((input: never, context: { agent: string; workflowId: string }) => boolean | Promise<boolean>);
-  execute(input: never, context: ToolContext): unknown;
+  execute?(input: never, context: ToolContext): unknown;
 };
 
 /**
- * Declares a tool that agents may call. Each call runs as a Temporal activity.
+ * Declares a tool that agents may call. Each call runs as a Temporal activity; without `execute` the tool is deferred, and a call waits
+ * until a client completes it (`run.complete`) or fails it (`run.fail`).
  *
  * The definition is checked when a worker starts, together with all others, so that every mistake is reported at once.
  */
@@ -108,7 +130,13 @@ export function defineTool<
   const Name extends string,
   In extends z.ZodType,
   Out extends z.ZodType = z.ZodType<unknown>,
->(options: ToolOptions<Name, In, Out>): Tool<Name, In, Out> {
+>(options: DeferredToolOptions<Name, In, Out>): DeferredTool<Name, In, Out>;
+export function defineTool<
+  const Name extends string,
+  In extends z.ZodType,
+  Out extends z.ZodType = z.ZodType<unknown>,
+>(options: ToolOptions<Name, In, Out>): Tool<Name, In, Out>;
+export function defineTool(options: object): object {
   return Object.freeze({ ...options, kind: 'tool' as const });
 }
 

@@ -196,7 +196,9 @@ function routesOf(
 function registerTool(tool: AnyTool, agentNote: (problem: string) => void): RegisteredTool {
   const note = (problem: string) => agentNote(`tool "${tool.name}": ${problem}`);
   if (!isName(tool.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
-  if (typeof tool.execute !== 'function') note('execute must be a function');
+  if (tool.execute !== undefined && typeof tool.execute !== 'function') {
+    note('execute must be a function, or left out for a deferred tool');
+  }
   const effects = ['read', 'idempotent', 'once'];
   if (tool.effect !== undefined && !effects.includes(tool.effect))
     note(`effect must be one of ${effects.join(', ')}`);

@@ -37,6 +37,12 @@ export interface WaitingCall extends Omit<PendingApproval, 'since'> {
   arguments: Json;
 }
 
+/** Who completes or fails a call, and under which id, so that doing it twice does no harm. */
+export interface DecisionOptions {
+  by?: string;
+  decisionId?: string;
+}
+
 /** One run, open or closed. */
 export class RunHandle<Output> {
   readonly workflowId: string;
@@ -138,6 +144,19 @@ export class RunHandle<Output> {
     await this.client.workflow
       .getHandle(workflowId)
       .executeUpdate(names.decide, { updateId: decisionId, args: [argument] });
+  }
+
+  /**
+   * Supplies the result of a deferred tool's call, which must fit the tool's output schema. `id` is the call's position (`turn-1.0`), or its
+   * id in {@link approvals} or among the events. Throws as {@link decide} does.
+   */
+  async complete(id: string, output: Json, options: DecisionOptions = {}): Promise<void> {
+    await this.decide(id, { ...options, verdict: 'result', output });
+  }
+
+  /** Says that a deferred tool's call came to nothing; the model is told why. */
+  async fail(id: string, reason: string, options: DecisionOptions = {}): Promise<void> {
+    await this.decide(id, { ...options, verdict: 'reject', reason });
   }
 
   private async withArguments(approval: PendingApproval): Promise<WaitingCall> {

@@ -108,7 +108,7 @@ function resultItem(
   }
   if ('rejected' in ref) {
     const { reason } = contents.decision(ref.decision);
-    const output = `Not executed: a person rejected this call${reason ? `: ${reason}` : '.'}`;
+    const output = rejectionText(isDeferred(ref.rejected, since, contents), reason);
     return { type: 'result', id: callItem(ref.rejected, since, contents).id, output, error: true };
   }
   if ('supplied' in ref) {
@@ -139,6 +139,19 @@ function resultItem(
     'TranscriptCorrupt',
     `unknown reference ${JSON.stringify(Object.keys(ref))} in the transcript`,
   );
+}
+
+/** Whether the call's result comes from outside, so that there was nothing to execute. */
+function isDeferred(id: string, since: readonly Since[], contents: Contents): boolean {
+  const { reply, index } = parseCallId(id);
+  const { decision } = replyOf(reply, since, contents);
+  const plan = decision.kind === 'calls' ? decision.calls[index] : undefined;
+  return plan !== undefined && 'tool' in plan && plan.approval?.deferred === true;
+}
+
+function rejectionText(deferred: boolean, reason: string | undefined): string {
+  const what = deferred ? 'The call failed' : 'Not executed: a person rejected this call';
+  return `${what}${reason ? `: ${reason}` : '.'}`;
 }
 
 /** An output that no activity has bounded, as the model sees it. */

@@ -25,6 +25,7 @@ export type Verdict =
   | { kind: 'timed out'; why: string };
 
 interface Waiting extends PendingApproval {
+  readonly plan: ApprovalPlan;
   verdict?: Verdict;
   /** A decision is being checked. */
   busy?: true;
@@ -85,7 +86,7 @@ export class Approvals {
   /** Waits until a person has decided on the call, or the time for it is up. */
   async wait(call: string, tool: string, plan: ApprovalPlan): Promise<Verdict> {
     const { workflowId } = workflowInfo();
-    const { digest, timeoutMs } = plan;
+    const { digest, timeoutMs, deferred } = plan;
     const entry: Waiting = {
       id: `${workflowId}#${call}`,
       workflowId,
@@ -94,6 +95,8 @@ export class Approvals {
       tool,
       digest,
       since: Date.now(),
+      ...(deferred && { deferred }),
+      plan,
     };
     this.waiting.set(call, entry);
     await this.report();
@@ -119,10 +122,12 @@ export class Approvals {
       return 'the call has changed since it was shown; look at it again';
     }
     switch (decision.verdict) {
-      case 'approve':
       case 'reject':
         return undefined;
+      case 'approve':
+        return entry.deferred ? 'the call waits for its result: complete or fail it' : undefined;
       case 'edit':
+        if (entry.deferred) return 'the call waits for its result: complete or fail it';
         return decision.input === undefined ? 'it needs the new arguments as "input"' : undefined;
       case 'result':
         return decision.output === undefined ? 'it needs the result as "output"' : undefined;
@@ -137,32 +142,42 @@ export class Approvals {
     const problem = this.problemOf(decision);
     if (!entry || problem !== undefined)
       throw failure('DecisionRefused', `the decision was refused: ${problem}`);
-    if (decision.verdict === 'edit') {
-      entry.busy = true;
-      const checked = await this.check(entry.tool, decision.input ?? null);
-      delete entry.busy;
-      if (checked.problem !== undefined) throw failure('DecisionRefused', checked.problem);
-      entry.verdict = {
-        kind: 'approve',
-        digest: checked.digest ?? entry.digest,
-        input: decision.input ?? null,
-      };
-    } else if (decision.verdict === 'approve') {
-      entry.verdict = { kind: 'approve', digest: entry.digest };
-    } else {
-      entry.verdict = { kind: decision.verdict, id: decision.id };
-    }
+    entry.verdict = await this.verdict(entry, decision);
     this.decided.add(decision.id);
     const [oldest] = this.decided;
     if (this.decided.size > mostDecided && oldest !== undefined) this.decided.delete(oldest);
     return { call: entry.id };
   }
 
-  private async check(tool: string, input: Json): Promise<CheckedArguments> {
+  private async verdict(entry: Waiting, decision: ApprovalDecision): Promise<Verdict> {
+    const { verdict, input = null, output = null, id } = decision;
+    if (verdict === 'edit') {
+      const { digest = entry.digest } = await this.check(entry, { input });
+      return { kind: 'approve', digest, input };
+    }
+    if (verdict === 'approve') return { kind: 'approve', digest: entry.digest };
+    if (verdict === 'result' && entry.plan.checksOutput) await this.check(entry, { output });
+    return { kind: verdict, id };
+  }
+
+  /** Has a worker check what a person wrote; refuses the decision where it does not fit, or the call has stopped waiting meanwhile. */
+  private async check(
+    entry: Waiting,
+    written: { input: Json } | { output: Json },
+  ): Promise<CheckedArguments> {
     const activities = proxyActivities<{
       checkArguments(input: CheckArgumentsInput): Promise<CheckedArguments>;
-    }>(checkOptions(`edited arguments: ${tool}`));
-    return await activities.checkArguments({ agent: this.agent, tool, input });
+    }>(checkOptions(`what a person wrote: ${entry.tool}`));
+    entry.busy = true;
+    try {
+      const checked = await activities.checkArguments({ agent: this.agent, tool: entry.tool, ...written });
+      const late = this.waiting.get(entry.call) === entry ? undefined : 'the call no longer waits';
+      const problem = checked.problem ?? late;
+      if (problem !== undefined) throw failure('DecisionRefused', problem);
+      return checked;
+    } finally {
+      delete entry.busy;
+    }
   }
 
   /** Tells the root, where people look. */
@@ -178,7 +193,7 @@ export class Approvals {
   }
 }
 
-function pending({ verdict: _verdict, busy: _busy, ...rest }: Waiting): PendingApproval {
+function pending({ plan: _plan, verdict: _verdict, busy: _busy, ...rest }: Waiting): PendingApproval {
   return rest;
 }
 
