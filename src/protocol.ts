@@ -84,11 +84,11 @@ export interface ControlRequest {
   now?: boolean;
   /** Who asked. */
   by?: string;
-  /** Set between runs of one tree: the highest counts. */
+  /** Set by a parent, which numbers its changes: the highest counts. */
   epoch?: number;
 }
 
-/** Whether a tree is paused, and since which change. */
+/** Whether a run is paused, and since which of its changes. */
 export interface ControlState {
   epoch: number;
   paused: boolean;
@@ -287,6 +287,8 @@ export interface PendingApproval {
   agent: string;
   tool: string;
   digest: string;
+  /** The decision whose arguments the call would run with instead of the model's. */
+  edited?: string;
   /** The call waits for its result, and not for leave to run. */
   deferred?: true;
   /** Milliseconds since the epoch. */
@@ -352,6 +354,8 @@ export interface ExecuteToolInput {
   attempts: number;
   /** The digest that a person approved. */
   approved?: string;
+  /** An earlier attempt was cut off by a pause, and may have reached the tool. */
+  repeated?: true;
 }
 
 /** The result of `executeTool`. */
@@ -429,4 +433,19 @@ export function parseCallId(id: string): { reply: string; index: number } {
   const position = positionOf(id);
   const dot = position.lastIndexOf('.');
   return { reply: position.slice(0, dot), index: Number(position.slice(dot + 1)) };
+}
+
+/** Longest message, in characters. */
+const longestMessage = 256 * 1024;
+
+/**
+ * What keeps a value from being a message; `undefined` for one that is. The run, the reader of its history and the client go by it, so
+ * that a signal which the run ignores is nothing to the others either.
+ */
+export function messageProblem(message: Partial<UserMessage> | null | undefined): string | undefined {
+  if (typeof message?.id !== 'string' || message.id === '' || message.id.length > 200)
+    return 'it needs an id of 1 to 200 characters';
+  if (typeof message.text !== 'string' || message.text === '') return 'it needs a text';
+  if (message.text.length > longestMessage) return `its text is longer than ${longestMessage} characters`;
+  return undefined;
 }

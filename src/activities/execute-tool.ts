@@ -78,9 +78,11 @@ async function attempt(
   if ('problem' in checked) return { refused: checked.problem };
   const { workflowId } = runHistory(context).run;
   const approval = await approvalFor(registered, tool, { value, input: checked.input, workflowId });
-  if (approval && approval.digest !== input.approved) return { needsDecision: approval };
+  // A tool that lost its code since it was approved has nothing to run.
+  if (approval && (approval.deferred || approval.digest !== input.approved))
+    return { needsDecision: approval };
   const effect = tool.tool.effect ?? 'once';
-  if (effect === 'once' && context.info.attempt > 1) {
+  if (effect === 'once' && (context.info.attempt > 1 || input.repeated)) {
     // It was no `once` tool when the model decided, or there would be no second attempt.
     return uncertain(tool, `An earlier attempt of the tool "${input.tool}" was cut short`);
   }

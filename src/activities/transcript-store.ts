@@ -36,6 +36,9 @@ export interface TranscriptStoreOptions {
   patienceMs?: number;
 }
 
+/** Bytes that a kept reply or result takes besides its text: without them, results of two bytes would never fill the cache. */
+const overhead = 500;
+
 interface Entry {
   conversation?: Conversation;
   /** Replies and results made on this worker that no conversation here holds yet, by id and digest. */
@@ -109,7 +112,7 @@ export class TranscriptStore {
     if (this.cacheBytes === 0) return;
     const entry = this.touch(runId);
     entry.fresh.set(contentKey(id, content.digest), content);
-    this.grow(entry, bytes);
+    this.grow(entry, bytes + overhead);
     this.evict(runId);
   }
 

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
+import { failure } from '../failures.ts';
 import {
   callsOf,
+  messageProblem,
   names,
   parseCallId,
   type AgentStart,
@@ -32,7 +34,7 @@ export interface RunDescription {
 }
 
 /** A call that waits for a person's decision. */
-export interface WaitingCall extends Omit<PendingApproval, 'since'> {
+export interface WaitingCall extends Omit<PendingApproval, 'since' | 'edited'> {
   since: Date;
   arguments: Json;
 }
@@ -102,11 +104,13 @@ export class RunHandle<Output> {
 
   /**
    * Says something to the run; the model sees it at its next turn, and a run that was about to finish answers it first. Returns
-   * when the server has stored it. Sending it again under the same id does nothing. Throws Temporal's `WorkflowNotFoundError`
-   * for a run that is closed.
+   * when the server has stored it. Sending it again under the same id does nothing. Throws `MessageRefused` for a text that is empty
+   * or too long, and Temporal's `WorkflowNotFoundError` for a run that is closed.
    */
   async message(text: string, options: { id?: string } = {}): Promise<{ id: string }> {
     const message: UserMessage = { id: options.id ?? randomUUID(), text };
+    const problem = messageProblem(message);
+    if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
     await this.handle.signal(names.message, message);
     return { id: message.id };
   }
@@ -160,13 +164,16 @@ export class RunHandle<Output> {
   }
 
   private async withArguments(approval: PendingApproval): Promise<WaitingCall> {
-    const { workflowId, call } = approval;
+    const { edited, ...rest } = approval;
+    const { workflowId, call } = rest;
     const { runId } = await this.client.workflow.getHandle(workflowId).describe();
     const source = { source: this.client.workflow, readerFor: (id: string) => this.payloads(id) };
     const transcript = await readTranscript(source, { workflowId, runId });
     const { reply, index } = parseCallId(call);
-    const text = callsOf(transcript.lastReply(reply))[index]?.arguments ?? '{}';
-    return { ...approval, since: new Date(approval.since), arguments: JSON.parse(text || '{}') as Json };
+    const text = callsOf(transcript.lastReply(reply))[index]?.arguments ?? '';
+    const asked = JSON.parse(text.trim() === '' ? '{}' : text) as Json;
+    const { input = asked } = edited === undefined ? {} : transcript.decision(edited);
+    return { ...rest, since: new Date(approval.since), arguments: input };
   }
 
   /** Asks the run to stop: a model call under way is aborted. Returns before it has stopped. */

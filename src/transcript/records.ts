@@ -1,5 +1,6 @@
 import { failure } from '../failures.ts';
 import {
+  messageProblem,
   names,
   type AgentStart,
   type ApprovalDecision,
@@ -58,27 +59,38 @@ export class RecordReader {
     }
     const signal = event.workflowExecutionSignaledEventAttributes;
     if (signal?.signalName === names.replyPart) {
-      return { ...base, kind: 'reply-part', part: (await this.payloads.workflow(signal.input)) as ReplyPart };
+      const part = (await this.payloads.workflow(signal.input)) as ReplyPart | null | undefined;
+      return typeof part?.digest === 'string' ? { ...base, kind: 'reply-part', part } : undefined;
     }
     if (signal?.signalName === names.pause || signal?.signalName === names.resume) {
       const { now, by } = ((await this.payloads.workflow(signal.input)) ?? {}) as ControlRequest;
       const paused = signal.signalName === names.pause;
       return { ...base, kind: 'control', paused, now: now === true, ...(by !== undefined && { by }) };
     }
-    const decision = argumentsOf(event, names.decide);
-    if (decision) {
-      return {
-        ...base,
-        kind: 'decision',
-        decision: (await this.payloads.workflow(decision)) as ApprovalDecision,
-      };
-    }
-    const message = argumentsOf(event, names.message);
-    if (message)
-      return { ...base, kind: 'message', message: (await this.payloads.workflow(message)) as UserMessage };
+    const said = await this.readPeople(event, base);
+    if (said !== null) return said;
     if (event.workflowExecutionCancelRequestedEventAttributes) return { ...base, kind: 'cancel-requested' };
     const child = await this.readChild(event, base);
     return child === null ? await this.readClose(event, base) : child;
+  }
+
+  /** What people said. Anybody may send a signal of any form; what the run ignored is no record. */
+  private async readPeople(
+    event: HistoryEvent,
+    base: { event: number; at: number },
+  ): Promise<HistoryRecord | undefined | null> {
+    const decided = argumentsOf(event, names.decide);
+    if (decided) {
+      const decision = (await this.payloads.workflow(decided.input)) as ApprovalDecision | null | undefined;
+      const isOne = typeof decision?.id === 'string' && typeof decision.call === 'string';
+      return isOne ? { ...base, kind: 'decision', decision } : undefined;
+    }
+    const sent = argumentsOf(event, names.message);
+    if (!sent) return null;
+    const message = (await this.payloads.workflow(sent.input)) as UserMessage | null | undefined;
+    return message && messageProblem(message) === undefined
+      ? { ...base, kind: 'message', message }
+      : undefined;
   }
 
   private async readChild(
@@ -192,11 +204,11 @@ export class RecordReader {
  */
 function argumentsOf(event: HistoryEvent, name: string) {
   const signal = event.workflowExecutionSignaledEventAttributes;
-  if (signal?.signalName === name) return signal.input;
+  if (signal?.signalName === name) return { input: signal.input };
   const request =
     event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ??
     event.workflowExecutionUpdateAdmittedEventAttributes?.request;
-  return request?.input?.name === name ? request.input.args : undefined;
+  return request?.input?.name === name ? { input: request.input.args } : undefined;
 }
 
 function outOfOrder(event: number): Error {

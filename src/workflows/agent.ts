@@ -16,6 +16,7 @@ import {
   type Json,
   type ModelTurn,
   type RunResult,
+  type RunTotals,
   type Since,
 } from '../protocol.ts';
 import { modelCallOptions } from './activity-options.ts';
@@ -23,14 +24,17 @@ import { Approvals } from './approvals.ts';
 import { Control } from './control.ts';
 import { Deadline } from './deadline.ts';
 import { handOver } from './delegation.ts';
-import { capped, defaultLimits, nothingSpent, reachedLimit, spend } from './limits.ts';
+import { capped, defaultLimits, nothingSpent, reachedLimit, spend, totals } from './limits.ts';
 import { Inbox } from './inbox.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
-import { note, totals, type Run } from './run.ts';
+import { note, type Run } from './run.ts';
 import { runToolCalls } from './tool-calls.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
 export async function agent(start: AgentStart): Promise<RunResult> {
+  // Anybody may start it, from the Web UI with anything or nothing.
+  if (typeof (start as AgentStart | null | undefined)?.agent !== 'string')
+    throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
   const deadline = new Deadline();
   const run: Run = {
     agent: start.agent,
@@ -63,7 +67,25 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
   run.deadline.arm(run.limits.deadlineMs);
-  return await run.deadline.bound(async () => await takeTurns(run, since));
+  try {
+    return await run.deadline.bound(async () => await takeTurns(run, since));
+  } catch (thrown) {
+    throw withTotals(run, thrown);
+  }
+}
+
+/** The failure with what the run has used, which counts for the run above as well. */
+function withTotals({ spent }: Run, thrown: unknown): unknown {
+  if (!(thrown instanceof ApplicationFailure)) return thrown;
+  const { message, type, nonRetryable, details, cause } = thrown;
+  const rest = (details ?? []).filter((detail) => !(detail as Partial<RunTotals> | null)?.usage);
+  return ApplicationFailure.create({
+    message,
+    ...(type != null && { type }),
+    nonRetryable: nonRetryable === true,
+    details: [totals(spent), ...rest],
+    ...(cause && { cause }),
+  });
 }
 
 async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
@@ -82,13 +104,13 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     switch (decision.kind) {
       case 'output':
         // What was said while the model gave its last answer is answered too.
-        if (run.inbox.waiting) break;
+        if (run.inbox.waiting) {
+          run.spent.mistakes = 0;
+          break;
+        }
         return { output: outputOf(turn, decision), ...totals(run.spent), agents: run.agents };
       case 'end':
-        throw failure(knownType(decision.type), decision.message, {
-          details: [totals(run.spent)],
-          final: true,
-        });
+        throw failure(knownType(decision.type), decision.message, { final: true });
       case 'correct':
         run.spent.mistakes += 1;
         break;
@@ -117,14 +139,17 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
 
 async function callModel(run: Run, since: Since[]): Promise<{ id: string; turn: ModelTurn }> {
   const { turn } = run;
-  try {
-    const answer = await run.control.run(async (attempt) => {
+  let asked = 0;
+  let deadline: number | undefined;
+  const ask = async () =>
+    await run.control.run(async () => {
       run.status = { ...run.status, turn, doing: 'asking the model' };
-      const id = repeatedId(turnId(turn), attempt);
+      asked += 1;
+      const id = repeatedId(turnId(turn), asked);
       const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
         modelCallOptions(id, `turn ${turn}: ${run.agent}`),
       );
-      const deadline = run.deadline.at;
+      deadline = run.deadline.at;
       const input = {
         v: protocolVersion,
         agent: run.agent,
@@ -134,13 +159,20 @@ async function callModel(run: Run, since: Since[]): Promise<{ id: string; turn: 
       };
       return { id, turn: await activities.callModel(input) };
     });
-    const { limits } = answer.turn;
-    // The author's limits come with the first reply that uses the definition.
-    if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
-    run.deadline.arm(run.limits.deadlineMs);
-    return answer;
-  } catch (thrown) {
-    throw turnFailure(run, turn, thrown);
+  for (;;) {
+    try {
+      const answer = await ask();
+      const { limits } = answer.turn;
+      // The author's limits come with the first reply that uses the definition.
+      if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
+      run.deadline.arm(run.limits.deadlineMs);
+      return answer;
+    } catch (thrown) {
+      const failed = turnFailure(run, turn, thrown);
+      // A pause has moved the deadline that the call under way was given.
+      const late = failed instanceof ApplicationFailure && failed.type === 'DeadlineReached';
+      if (!late || !run.deadline.moved(deadline)) throw failed;
+    }
   }
 }
 
@@ -149,7 +181,7 @@ function turnFailure(run: Run, turn: number, thrown: unknown): unknown {
   const { cause } = thrown;
   const type = cause instanceof ApplicationFailure ? knownType(cause.type) : 'ModelUnavailable';
   const message = `agent "${run.agent}", turn ${turn}: ${cause?.message ?? thrown.message}`;
-  return failure(type, message, { cause: thrown, details: [totals(run.spent)], final: true });
+  return failure(type, message, { cause: thrown, final: true });
 }
 
 function refuseTooMany(run: Run, calls: number): void {
@@ -158,9 +190,6 @@ function refuseTooMany(run: Run, calls: number): void {
   throw failure(
     'ToolCallLimitReached',
     `the model asked for ${calls} tool calls in one turn; at most ${most} are allowed`,
-    {
-      details: [totals(run.spent)],
-    },
   );
 }
 

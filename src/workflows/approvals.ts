@@ -1,4 +1,5 @@
 import {
+  CancellationScope,
   condition,
   getExternalWorkflowHandle,
   proxyActivities,
@@ -16,11 +17,17 @@ import type {
   TreePlace,
 } from '../protocol.ts';
 import { checkOptions } from './activity-options.ts';
-import { approvalsQuery, decideSignal, decideUpdate, waitingBelowSignal } from './messages.ts';
+import {
+  approvalsQuery,
+  decideSignal,
+  decideUpdate,
+  waitingBelowSignal,
+  type WaitingBelow,
+} from './messages.ts';
 
 /** What became of a call that waited for a person. `id` names the decision, whose content stays in the history. */
 export type Verdict =
-  | { kind: 'approve'; digest: string; input?: Json }
+  | { kind: 'approve'; id: string; digest: string; input?: Json }
   | { kind: 'reject' | 'result'; id: string }
   | { kind: 'timed out'; why: string };
 
@@ -42,7 +49,8 @@ export class Approvals {
   private readonly tree: TreePlace | undefined;
   private readonly waiting = new Map<string, Waiting>();
   /** What runs below this one wait for, by their workflow ids. */
-  private readonly below = new Map<string, PendingApproval[]>();
+  private readonly below = new Map<string, { report: number; waiting: PendingApproval[] }>();
+  private reports = 0;
   private readonly decided = new Set<string>();
 
   constructor(agent: string, tree: TreePlace | undefined) {
@@ -61,11 +69,10 @@ export class Approvals {
     setHandler(decideSignal, async (decision) => {
       // A signal has nobody to answer to: one that is refused changes nothing.
       if (this.problemOf(decision) === undefined) await this.decide(decision).catch(() => undefined);
+      // It stands in the history all the same, where its id must not name another decision that comes later.
+      else if (typeof decision?.id === 'string') this.use(decision.id);
     });
-    setHandler(waitingBelowSignal, ({ workflowId, waiting }) => {
-      if (waiting.length > 0) this.below.set(workflowId, waiting);
-      else this.below.delete(workflowId);
-    });
+    setHandler(waitingBelowSignal, (said) => this.hear(said));
     setHandler(approvalsQuery, () => this.all());
   }
 
@@ -75,16 +82,22 @@ export class Approvals {
 
   /** Everything that waits in this run and in those below it. */
   all(): PendingApproval[] {
-    return [...[...this.waiting.values()].map(pending), ...[...this.below.values()].flat()];
+    return [
+      ...[...this.waiting.values()].map(pending),
+      ...[...this.below.values()].flatMap(({ waiting }) => waiting),
+    ];
   }
 
   /** Forgets what the runs below this child waited for: it has ended. */
   release(child: string): void {
-    for (const id of this.below.keys()) if (id === child || id.startsWith(`${child}/`)) this.below.delete(id);
+    for (const id of this.below.keys()) {
+      // A number behind the child's id says that an earlier one had it.
+      if (id === child || id.startsWith(`${child}/`) || id.startsWith(`${child}~`)) this.below.delete(id);
+    }
   }
 
   /** Waits until a person has decided on the call, or the time for it is up. */
-  async wait(call: string, tool: string, plan: ApprovalPlan): Promise<Verdict> {
+  async wait(call: string, tool: string, plan: ApprovalPlan, edited?: string): Promise<Verdict> {
     const { workflowId } = workflowInfo();
     const { digest, timeoutMs, deferred } = plan;
     const entry: Waiting = {
@@ -95,6 +108,7 @@ export class Approvals {
       tool,
       digest,
       since: Date.now(),
+      ...(edited !== undefined && { edited }),
       ...(deferred && { deferred }),
       plan,
     };
@@ -103,7 +117,8 @@ export class Approvals {
     try {
       const isDecided = () => entry.verdict !== undefined;
       if (timeoutMs === undefined) await condition(isDecided);
-      else if (!(await condition(isDecided, timeoutMs))) return timedOut(tool, plan);
+      else await condition(isDecided, timeoutMs);
+      // A decision that was accepted as the time ran out counts.
       return entry.verdict ?? timedOut(tool, plan);
     } finally {
       this.waiting.delete(call);
@@ -142,20 +157,30 @@ export class Approvals {
     const problem = this.problemOf(decision);
     if (!entry || problem !== undefined)
       throw failure('DecisionRefused', `the decision was refused: ${problem}`);
-    entry.verdict = await this.verdict(entry, decision);
-    this.decided.add(decision.id);
+    this.use(decision.id);
+    // At once: another decision may come before this one is thought through.
+    entry.busy = true;
+    try {
+      entry.verdict = await this.verdict(entry, decision);
+    } finally {
+      delete entry.busy;
+    }
+    return { call: entry.id };
+  }
+
+  private use(id: string): void {
+    this.decided.add(id);
     const [oldest] = this.decided;
     if (this.decided.size > mostDecided && oldest !== undefined) this.decided.delete(oldest);
-    return { call: entry.id };
   }
 
   private async verdict(entry: Waiting, decision: ApprovalDecision): Promise<Verdict> {
     const { verdict, input = null, output = null, id } = decision;
     if (verdict === 'edit') {
       const { digest = entry.digest } = await this.check(entry, { input });
-      return { kind: 'approve', digest, input };
+      return { kind: 'approve', id, digest, input };
     }
-    if (verdict === 'approve') return { kind: 'approve', digest: entry.digest };
+    if (verdict === 'approve') return { kind: 'approve', id, digest: entry.digest };
     if (verdict === 'result' && entry.plan.checksOutput) await this.check(entry, { output });
     return { kind: verdict, id };
   }
@@ -168,25 +193,34 @@ export class Approvals {
     const activities = proxyActivities<{
       checkArguments(input: CheckArgumentsInput): Promise<CheckedArguments>;
     }>(checkOptions(`what a person wrote: ${entry.tool}`));
-    entry.busy = true;
-    try {
-      const checked = await activities.checkArguments({ agent: this.agent, tool: entry.tool, ...written });
-      const late = this.waiting.get(entry.call) === entry ? undefined : 'the call no longer waits';
-      const problem = checked.problem ?? late;
-      if (problem !== undefined) throw failure('DecisionRefused', problem);
-      return checked;
-    } finally {
-      delete entry.busy;
-    }
+    const checked = await activities.checkArguments({ agent: this.agent, tool: entry.tool, ...written });
+    const late = this.waiting.get(entry.call) === entry ? undefined : 'the call no longer waits';
+    const problem = checked.problem ?? late;
+    if (problem !== undefined) throw failure('DecisionRefused', problem);
+    return checked;
+  }
+
+  /** Takes what a run below says. Reports may overtake each other, so each has a number. */
+  private hear(said: Partial<WaitingBelow> | null | undefined): void {
+    const { workflowId, waiting, report = 0 } = said ?? {};
+    if (typeof workflowId !== 'string' || !Array.isArray(waiting)) return;
+    const known = this.below.get(workflowId)?.report ?? 0;
+    if (report === 0 || report > known) this.below.set(workflowId, { report, waiting });
   }
 
   /** Tells the root, where people look. */
   private async report(): Promise<void> {
     if (!this.tree) return;
+    const { root } = this.tree;
     const { workflowId } = workflowInfo();
     const waiting = [...this.waiting.values()].map(pending);
+    this.reports += 1;
+    const report = this.reports;
     try {
-      await getExternalWorkflowHandle(this.tree.root).signal(waitingBelowSignal, { workflowId, waiting });
+      // Also where the call has ended with its run: what was cancelled waits no more.
+      await CancellationScope.nonCancellable(async () =>
+        getExternalWorkflowHandle(root).signal(waitingBelowSignal, { workflowId, waiting, report }),
+      );
     } catch {
       // A root that has ended lists nothing any more; the call can still be decided here.
     }

@@ -3,6 +3,7 @@ import { startChild, type ChildWorkflowHandle, type ChildWorkflowOptions } from 
 import { names, repeatedId, type AgentStart, type RunResult } from '../protocol.ts';
 import { summary } from '../summary.ts';
 import type { Control } from './control.ts';
+import type { Inbox } from './inbox.ts';
 
 /** The options of Temporal's that a child run may be given. */
 export type ChildRunOptions = Pick<
@@ -19,9 +20,9 @@ const mostIdAttempts = 100;
 export async function runChild(
   start: AgentStart,
   id: string,
-  options: ChildRunOptions & { exact?: boolean; control?: Control } = {},
+  options: ChildRunOptions & { exact?: boolean; control?: Control; inbox?: Inbox } = {},
 ): Promise<RunResult> {
-  const { exact, control, ...childOptions } = options;
+  const { exact, control, inbox, ...childOptions } = options;
   for (let attempt = 1; ; attempt += 1) {
     try {
       const handle = await startChild<(start: AgentStart) => Promise<RunResult>>(names.workflow, {
@@ -31,7 +32,7 @@ export async function runChild(
         args: [start],
         staticSummary: summary(start.agent, start.input),
       });
-      return await family(handle, start.control?.epoch ?? 0, control);
+      return await family(handle, start.control?.epoch ?? 0, control, inbox);
     } catch (thrown) {
       const taken = thrown instanceof WorkflowExecutionAlreadyStartedError;
       if (!taken || exact || attempt >= mostIdAttempts) throw thrown;
@@ -39,16 +40,19 @@ export async function runChild(
   }
 }
 
-/** Waits for a child, which meanwhile shares its parent's pauses. */
+/** Waits for a child, which meanwhile shares its parent's pauses, and gets its messages where it was given the inbox. */
 async function family(
   handle: ChildWorkflowHandle<(start: AgentStart) => Promise<RunResult>>,
   knows: number,
   control: Control | undefined,
+  inbox: Inbox | undefined,
 ): Promise<RunResult> {
   control?.adopt(handle.workflowId, knows);
+  inbox?.forwardTo(handle.workflowId);
   try {
     return await handle.result();
   } finally {
     control?.release(handle.workflowId);
+    inbox?.forwardTo(undefined);
   }
 }

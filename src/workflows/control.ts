@@ -12,11 +12,13 @@ import { pauseSignal, resumeSignal } from './messages.ts';
 /**
  * Pause and resume, for a run and the runs below it.
  *
- * Signals to several workflows arrive in no promised order, so each change has a number that goes down the tree with it, and a
- * child is started with the number of the moment: the highest one counts.
+ * Signals to several workflows arrive in no promised order, so a run numbers its changes for its children, and a child is started with
+ * the number of the moment: of what a parent says, the highest number counts.
  */
 export class Control {
   private state: ControlState;
+  /** The number of the parent's last change. People who pause this run alone do not count it up. */
+  private heard: number;
   private readonly deadline: Deadline;
   private readonly children = new Set<string>();
   private readonly interruptible = new Set<CancellationScope>();
@@ -25,6 +27,7 @@ export class Control {
   constructor(deadline: Deadline, initial: ControlState = { epoch: 0, paused: false }) {
     this.deadline = deadline;
     this.state = initial;
+    this.heard = initial.epoch;
   }
 
   /** Takes requests from now on, and at once those that came before. */
@@ -49,20 +52,16 @@ export class Control {
   }
 
   /**
-   * Does work that a pause may cut short: after the pause it is done again, under the next attempt's number. Work that must not be
-   * repeated is left to finish.
+   * Does work that a pause may cut short: after the pause it is done again. Work that must not be repeated is left to finish.
    */
-  async run<T>(
-    work: (attempt: number) => Promise<T>,
-    options: { repeatable: boolean } = { repeatable: true },
-  ): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
+  async run<T>(work: () => Promise<T>, options: { repeatable: boolean } = { repeatable: true }): Promise<T> {
+    for (;;) {
       await this.gate();
-      if (!options.repeatable) return await work(attempt);
+      if (!options.repeatable) return await work();
       const scope = new CancellationScope();
       this.interruptible.add(scope);
       try {
-        return await scope.run(async () => await work(attempt));
+        return await scope.run(async () => await work());
       } catch (thrown) {
         if (!isCancellation(thrown) || !this.interrupted.has(scope)) throw thrown;
       } finally {
@@ -82,10 +81,10 @@ export class Control {
   }
 
   private change(paused: boolean, request: ControlRequest | undefined): void {
-    const epoch = request?.epoch ?? this.state.epoch + 1;
-    const again = request?.epoch === undefined && paused === this.state.paused && !request?.now;
-    if (epoch <= this.state.epoch || again) return;
-    this.state = { epoch, paused, ...(request?.now && { now: true }) };
+    const told = request?.epoch;
+    if (told === undefined ? paused === this.state.paused && !request?.now : told <= this.heard) return;
+    this.heard = told ?? this.heard;
+    this.state = { epoch: this.state.epoch + 1, paused, ...(request?.now && { now: true }) };
     if (paused) this.deadline.pause();
     else this.deadline.resume();
     for (const child of this.children) void this.tell(child);

@@ -18,6 +18,11 @@ export class Deadline {
     if (this.pausedAt === undefined) this.startTimer();
   }
 
+  /** Whether a pause has moved the deadline since it stood there, or is about to. */
+  moved(from: number | undefined): boolean {
+    return from !== undefined && (this.pausedAt !== undefined || from !== this.at);
+  }
+
   pause(): void {
     this.pausedAt ??= Date.now();
     this.timer?.cancel();

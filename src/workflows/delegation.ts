@@ -1,4 +1,10 @@
-import { ApplicationFailure, ChildWorkflowFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
+import {
+  ApplicationFailure,
+  CancellationScope,
+  ChildWorkflowFailure,
+  isCancellation,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { failure, failureTypes, type FailureType } from '../failures.ts';
 import {
   callId,
@@ -13,8 +19,9 @@ import {
   type Since,
 } from '../protocol.ts';
 import { runChild } from './child-run.ts';
-import { defaultLimits, share, spendBelow } from './limits.ts';
-import { totals, type Run } from './run.ts';
+import type { Inbox } from './inbox.ts';
+import { defaultLimits, share, spendBelow, totals } from './limits.ts';
+import type { Run } from './run.ts';
 
 /** Longest text about a failed child that the model is told. */
 const longestWhy = 1_000;
@@ -37,6 +44,7 @@ export async function handOver(
   const answers = (own: Since) => others.toSpliced(index, 0, own);
   const tooDeep = depthProblem(run, agent);
   if (tooDeep !== undefined) return { since: answers({ failed: position, why: tooDeep }) };
+  await run.control.gate();
   const { workflowId, runId } = workflowInfo();
   const since: Since[] = [
     { reply: replyId, digest: turn.digest },
@@ -48,7 +56,7 @@ export async function handOver(
     ...place(run, position, 1),
   };
   try {
-    const result = await runBelow(run, start, position, taskQueue);
+    const result = await runBelow(run, start, position, { taskQueue, inbox: run.inbox });
     return { result: { ...result, ...totals(run.spent), agents: run.agents } };
   } catch (thrown) {
     throw handoffFailure(run, agent, thrown);
@@ -68,14 +76,21 @@ export async function delegate(
   const text = callsOf(turn.reply)[index]?.arguments;
   if (text === undefined)
     return { failed: position, why: 'Not executed: the reply as a whole was too large. Send fewer calls.' };
-  const input = JSON.parse(text) as Json;
+  // No text at all counts as no arguments, as everywhere.
+  const input = (text.trim() === '' ? {} : JSON.parse(text)) as Json;
   const task = plan.text ? (input as { task: string }).task : input;
+  // A paused run's child begins after the pause, and so does its share of the time.
+  await run.control.gate();
   const start: AgentStart = { agent: plan.delegate, input: task, ...place(run, position, parts) };
   try {
-    await runBelow(run, start, position, plan.taskQueue);
+    await runBelow(run, start, position, { taskQueue: plan.taskQueue });
     return { child: position };
   } catch (thrown) {
-    if (!(thrown instanceof ChildWorkflowFailure) || isCancellation(thrown)) throw thrown;
+    if (!(thrown instanceof ChildWorkflowFailure)) throw thrown;
+    if (isCancellation(thrown)) {
+      if (CancellationScope.current().consideredCancelled) throw thrown;
+      return { failed: position, why: `The agent "${plan.delegate}" was cancelled before it had answered.` };
+    }
     return {
       failed: position,
       why: `The agent "${plan.delegate}" failed: ${causeOf(thrown).message}`.slice(0, longestWhy),
@@ -87,15 +102,15 @@ async function runBelow(
   run: Run,
   start: AgentStart,
   position: string,
-  taskQueue: string | undefined,
+  { taskQueue, inbox }: { taskQueue: string | undefined; inbox?: Inbox },
 ): Promise<RunResult> {
   // `support-7/turn-3.0-billing`: the parent, the place in it, and who.
   const id = `${workflowInfo().workflowId}/${position}-${start.agent}`;
   try {
-    await run.control.gate();
     const { current } = run.control;
     const result = await runChild({ ...start, ...(current.epoch > 0 && { control: current }) }, id, {
       control: run.control,
+      ...(inbox && { inbox }),
       ...(taskQueue !== undefined && { taskQueue }),
     });
     run.approvals.release(id);

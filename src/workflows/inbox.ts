@@ -1,18 +1,18 @@
-import { setHandler } from '@temporalio/workflow';
+import { getExternalWorkflowHandle, setHandler } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
-import type { Since, UserMessage } from '../protocol.ts';
+import { messageProblem, type Since, type UserMessage } from '../protocol.ts';
 import { messageSignal, messageUpdate } from './messages.ts';
 
-/** Longest message, in characters. */
-const longestMessage = 256 * 1024;
 /** Messages that may wait for one turn; a further update is refused. */
 const mostWaiting = 1_000;
 /** Ids remembered, so that a message sent again is not seen twice. */
 const mostSeen = 1_000;
 
-/** The messages that the model has not seen yet, by id: their text stays in the history. */
+/** The messages that the model has not seen yet. Once it has, their text stays in the history alone. */
 export class Inbox {
-  private readonly unseen: string[] = [];
+  private unseen: UserMessage[] = [];
+  private successor: string | undefined;
+  private forwarding: Promise<void> = Promise.resolve();
   private readonly seen = new Set<string>();
 
   /**
@@ -22,7 +22,7 @@ export class Inbox {
   open(nextTurn: () => number): void {
     setHandler(messageSignal, (message) => {
       // A signal cannot be refused, and one that is no message must not harm the run.
-      if (problemOf(message) === undefined) this.add(message);
+      if (messageProblem(message) === undefined) this.add(message);
     });
     setHandler(
       messageUpdate,
@@ -33,7 +33,8 @@ export class Inbox {
       {
         validator: (message) => {
           const problem =
-            problemOf(message) ?? (this.unseen.length >= mostWaiting ? 'too many messages wait' : undefined);
+            messageProblem(message) ??
+            (this.unseen.length >= mostWaiting ? 'too many messages wait' : undefined);
           if (problem !== undefined)
             throw failure('MessageRefused', `the message was not accepted: ${problem}`);
         },
@@ -47,22 +48,34 @@ export class Inbox {
 
   /** The waiting messages, in the order in which they came. */
   take(): Since[] {
-    return this.unseen.splice(0).map((message) => ({ message }));
+    return this.unseen.splice(0).map(({ id }) => ({ message: id }));
   }
 
-  private add({ id }: UserMessage): void {
+  /** Passes on what waits and what comes to the run that control was handed to; without one, messages are this run's again. */
+  forwardTo(successor: string | undefined): void {
+    this.successor = successor;
+    if (successor === undefined) return;
+    for (const message of this.unseen.splice(0)) this.forward(successor, message);
+  }
+
+  private forward(successor: string, message: UserMessage): void {
+    // One after the other: signals under way together arrive in no promised order.
+    this.forwarding = this.forwarding.then(async () => {
+      try {
+        await getExternalWorkflowHandle(successor).signal(messageSignal, message);
+      } catch {
+        // The other run has ended.
+        this.unseen.push(message);
+      }
+    });
+  }
+
+  private add({ id, text }: UserMessage): void {
     if (this.seen.has(id)) return;
     this.seen.add(id);
-    this.unseen.push(id);
+    if (this.successor === undefined) this.unseen.push({ id, text });
+    else this.forward(this.successor, { id, text });
     const [oldest] = this.seen;
     if (this.seen.size > mostSeen && oldest !== undefined) this.seen.delete(oldest);
   }
-}
-
-function problemOf(message: Partial<UserMessage> | undefined): string | undefined {
-  if (typeof message?.id !== 'string' || message.id === '' || message.id.length > 200)
-    return 'it needs an id of 1 to 200 characters';
-  if (typeof message.text !== 'string' || message.text === '') return 'it needs a text';
-  if (message.text.length > longestMessage) return `its text is longer than ${longestMessage} characters`;
-  return undefined;
 }

@@ -32,7 +32,7 @@ export function nothingSpent(): Spent {
 export function reachedLimit(limits: Limits, spent: Spent): ApplicationFailure | undefined {
   const reached = (type: FailureType, what: string, option: string) =>
     failure(type, `${what}; start the run with a higher limits.${option} if it should go on`, {
-      details: [spent],
+      details: [totals(spent)],
     });
   const turns = limits.turns ?? defaultLimits.turns;
   if (spent.turns >= turns)
@@ -57,6 +57,11 @@ export function reachedLimit(limits: Limits, spent: Spent): ApplicationFailure |
     );
   }
   return undefined;
+}
+
+/** What has been used, as results and failures say it. */
+export function totals({ usage, cost, priced, turns }: Spent): RunTotals {
+  return { usage, cost: priced ? cost : null, turns };
 }
 
 /** Adds one turn's usage. */

@@ -27,10 +27,15 @@ export const decideSignal = defineSignal<[ApprovalDecision]>(names.decide);
 /** What waits for a person, in the run and in those below it. */
 export const approvalsQuery = defineQuery<PendingApproval[]>(names.approvals);
 
+/** What waits in a run below the root. Its reports are numbered from 1; the highest counts. */
+export interface WaitingBelow {
+  workflowId: string;
+  waiting: PendingApproval[];
+  report?: number;
+}
+
 /** A run below says to the root what waits in it. */
-export const waitingBelowSignal = defineSignal<[{ workflowId: string; waiting: PendingApproval[] }]>(
-  names.waitingBelow,
-);
+export const waitingBelowSignal = defineSignal<[WaitingBelow]>(names.waitingBelow);
 
 /** What the run is doing now. */
 export const statusQuery = defineQuery<RunStatus>(names.status);

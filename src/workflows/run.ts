@@ -1,10 +1,10 @@
-import type { Decision, Limits, RunStatus, RunTotals, TreePlace } from '../protocol.ts';
+import type { Decision, Limits, RunStatus, TreePlace } from '../protocol.ts';
 import type { Approvals } from './approvals.ts';
 import type { Control } from './control.ts';
 import type { Deadline } from './deadline.ts';
 import { describeDecision, showDetails } from './details.ts';
 import type { Inbox } from './inbox.ts';
-import type { Spent } from './limits.ts';
+import { totals, type Spent } from './limits.ts';
 
 /** What a run keeps between turns: references and numbers, never content. */
 export interface Run {
@@ -27,11 +27,6 @@ export interface Run {
   /** Turns of this run alone. */
   turn: number;
   status: RunStatus;
-}
-
-/** What the run and those below it have used. */
-export function totals({ usage, cost, priced, turns }: Spent): RunTotals {
-  return { usage, cost: priced ? cost : null, turns };
 }
 
 /** Shows what a reply decided. */

@@ -24,8 +24,16 @@ import type { Run } from './run.ts';
 /** How often and how long apart a `once` call is offered again whose attempt did not reach the tool. */
 const mostOffers = 20;
 const offerPauseMs = 15_000;
-/** Failures that an attempt has before it reaches the tool: a worker of another build, a history that cannot be read now. */
-const beforeTheTool = new Set<FailureType>(['UnknownAgent', 'TranscriptBehind', 'TranscriptUnavailable']);
+/**
+ * Failures that an attempt has before it reaches the tool: a worker of another build, a schema or an approval rule that throws, a
+ * history that cannot be read now.
+ */
+const beforeTheTool = new Set<FailureType>([
+  'UnknownAgent',
+  'AgentCodeFailed',
+  'TranscriptBehind',
+  'TranscriptUnavailable',
+]);
 /** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
 const carriedArguments = 4 * 1024;
 
@@ -45,6 +53,7 @@ export class ToolCall {
   private readonly plan: RunPlan;
   private input: Omit<ExecuteToolInput, 'maxBytes'>;
   private scheduled = 0;
+  private edited: string | undefined;
 
   constructor(
     run: Run,
@@ -72,13 +81,14 @@ export class ToolCall {
   /** Waits for a person; the outcome, where the call is not to run. */
   private async decided(approval: NonNullable<RunPlan['approval']>): Promise<CallOutcome | undefined> {
     const { position, plan } = this;
-    const verdict = await this.run.approvals.wait(position, plan.tool, approval);
+    const verdict = await this.run.approvals.wait(position, plan.tool, approval, this.edited);
     switch (verdict.kind) {
       case 'approve':
         this.input = { ...this.input, approved: verdict.digest };
         if (verdict.input !== undefined) {
           const { call: _replaced, ...input } = this.input;
           this.input = { ...input, input: verdict.input };
+          this.edited = verdict.id;
         }
         return undefined;
       case 'reject':
@@ -111,8 +121,9 @@ export class ToolCall {
       const result = await activities.executeTool({ ...this.input, maxBytes });
       return { ref: { result: id, digest: result.digest }, result };
     } catch (thrown) {
+      if (isCancellation(thrown)) this.input = { ...this.input, repeated: true };
       if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
-      if (plan.effect === 'once' && this.scheduled < mostOffers && didNotReachTool(thrown)) return 'again';
+      if (plan.effect === 'once' && this.scheduled < mostOffers && mayReachTool(thrown)) return 'again';
       return { ref: { failed: id, why: explain(thrown, plan) } };
     }
   }
@@ -133,6 +144,14 @@ function toolInput(
 
 function didNotReachTool({ cause }: ActivityFailure): boolean {
   return cause instanceof ApplicationFailure && beforeTheTool.has(cause.type as FailureType);
+}
+
+/** Whether the call may be offered again: the agent's own code, once it failed for good, would only fail again. */
+function mayReachTool(thrown: ActivityFailure): boolean {
+  const { cause } = thrown;
+  const final =
+    cause instanceof ApplicationFailure && cause.type === 'AgentCodeFailed' && cause.nonRetryable === true;
+  return didNotReachTool(thrown) && !final;
 }
 
 /** What the model is told of a call whose activity failed; throws where that ends the run. */

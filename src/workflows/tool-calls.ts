@@ -57,7 +57,7 @@ class TurnBounds {
     this.waiting = calls;
   }
 
-  async run<T extends { result?: { bytes: number } }>(
+  async run<T extends { result?: { bytes: number; needsDecision?: unknown } }>(
     { maxBytes = defaultResultBytes }: RunPlan,
     execute: (maxBytes: number) => Promise<T>,
   ): Promise<T> {
@@ -69,6 +69,8 @@ class TurnBounds {
     try {
       const outcome = await execute(share);
       this.left += share - (outcome.result?.bytes ?? 0);
+      // Not executed: it will come again.
+      if (outcome.result?.needsDecision) this.waiting += 1;
       return outcome;
     } finally {
       this.free += 1;

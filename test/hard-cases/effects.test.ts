@@ -264,3 +264,30 @@ function toolMessages({ server }: Harness): unknown[] {
   const messages = server.requests.at(-1)?.body?.messages ?? [];
   return messages.filter(({ role }) => role === 'tool').map(({ content }) => content);
 }
+
+test('E2: a schema that throws before a "once" tool is reached leaves no doubt about its effect', async () => {
+  let checks = 0;
+  const effects: number[] = [];
+  const pay = defineTool({
+    name: 'pay',
+    description: 'Pays.',
+    input: z.object({
+      amount: z.number().refine(() => {
+        checks += 1;
+        if (checks > 1) throw new Error('the table of limits is gone');
+        return true;
+      }),
+    }),
+    effect: 'once',
+    execute: ({ amount }) => effects.push(amount),
+  });
+  const payer = defineAgent({ name: 'payer', instructions: 'Pay.', tools: [pay] });
+  await using harness = await startHarness({
+    agents: [payer],
+    respond: scriptedModel([{ toolCalls: [{ name: 'pay', arguments: { amount: 1 } }] }, { text: 'done' }]),
+  });
+  await expect(harness.client.run(payer, 'go')).rejects.toMatchObject({
+    cause: { type: 'AgentCodeFailed', message: expect.stringContaining('the table of limits') as string },
+  });
+  expect(effects).toEqual([]);
+});

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { defineAgent, type Item } from 'cadenza';
+import { defineAgent, defineTool, type Item } from 'cadenza';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import type { ModelServerRequest } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
@@ -203,4 +203,104 @@ test('cancelling a run cancels its tree', async () => {
   await expect(run.result()).rejects.toThrow();
   expect((await harness.client.get(`${run.workflowId}/turn-1.0-billing`).status()).state).toBe('CANCELLED');
   await expect.poll(() => aborted.aborted, { timeout: 20_000 }).toBe(true);
+});
+
+test('a delegate whose input may be empty can be asked without any arguments', async () => {
+  const lead = defineAgent({ name: 'lead', instructions: 'lead', delegates: ['scout'] });
+  const scout = defineAgent({
+    name: 'scout',
+    instructions: 'scout',
+    input: z.object({ where: z.string().optional() }),
+  });
+  await using harness = await startHarness({
+    agents: [lead, scout],
+    respond: (request) => {
+      if (!isAsked(request, 'lead')) return { text: 'seen' };
+      if (request.messages.length > 2) return { text: messageText(request.messages.at(-1)) };
+      return { toolCalls: [{ name: 'ask_scout', arguments: '' }] };
+    },
+  });
+  expect((await harness.client.run(lead, 'go')).output).toBe('seen');
+});
+
+test('what a delegate used counts whatever it failed by', async () => {
+  const pay = defineTool({
+    name: 'refund',
+    description: 'Refunds.',
+    input: z.object({ amount: z.number() }),
+    needsApproval: true,
+    approval: { timeout: 200, onTimeout: 'fail' },
+    execute: () => 'refunded',
+  });
+  const lead = defineAgent({ name: 'lead', instructions: 'lead', delegates: ['desk'] });
+  const desk = defineAgent({ name: 'desk', instructions: 'desk', tools: [pay] });
+  await using harness = await startHarness({
+    agents: [lead, desk],
+    respond: (request) => {
+      if (!isAsked(request, 'lead')) return { toolCalls: [{ name: 'refund', arguments: { amount: 1 } }] };
+      if (request.messages.length > 2) return { text: messageText(request.messages.at(-1)) };
+      return { toolCalls: [{ name: 'ask_desk', arguments: { task: 't' } }] };
+    },
+  });
+  expect((await harness.client.run(lead, 'go')).turns).toBe(3);
+});
+
+test('a delegate that a person cancels is told to the model', async () => {
+  const asked = Promise.withResolvers<void>();
+  const lead = defineAgent({ name: 'lead', instructions: 'lead', delegates: ['scout'] });
+  const scout = defineAgent({ name: 'scout', instructions: 'scout' });
+  await using harness = await startHarness({
+    agents: [lead, scout],
+    respond: (request) => {
+      if (isAsked(request, 'lead')) {
+        if (request.messages.length > 2) return { text: messageText(request.messages.at(-1)) };
+        return { toolCalls: [{ name: 'ask_scout', arguments: { task: 't' } }] };
+      }
+      asked.resolve();
+      return { hang: true };
+    },
+  });
+  const run = await harness.client.start(lead, 'go');
+  await asked.promise;
+  await harness.client.get(`${run.workflowId}/turn-1.0-scout`).cancel();
+  expect((await run.result()).output).toMatch(/scout/);
+});
+
+test('a message that comes after a handoff goes to the agent that took over', async () => {
+  const asked = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const triage = defineAgent({ name: 'triage', instructions: 'triage', handoffs: ['billing'] });
+  const billing = defineAgent({ name: 'billing', instructions: 'billing' });
+  await using harness = await startHarness({
+    agents: [triage, billing],
+    respond: async (request) => {
+      if (isAsked(request, 'triage'))
+        return { toolCalls: [{ name: 'transfer_to_billing', arguments: { reason: 'x' } }] };
+      asked.resolve();
+      await release.promise;
+      return { text: messageText(request.messages.at(-1)) };
+    },
+  });
+  const run = await harness.client.start(triage, 'go');
+  await asked.promise;
+  await run.message('one more thing');
+  const child = harness.client.get(`${run.workflowId}/turn-1.0-billing`);
+  for await (const event of child.events()) if (event.type === 'message') break;
+  release.resolve();
+  expect((await run.result()).output).toBe('one more thing');
+});
+
+test('the cost is unknown where that of a failed delegate is', async () => {
+  const lead = defineAgent({ name: 'lead', instructions: 'lead', delegates: ['scout'], model: 'priced' });
+  const scout = defineAgent({ name: 'scout', instructions: 'scout', limits: { turns: 1 } });
+  await using harness = await startHarness({
+    agents: [lead, scout],
+    prices: { priced: { input: 1, output: 1 } },
+    respond: (request) => {
+      if (!isAsked(request, 'lead')) return { toolCalls: [{ name: 'nothing', arguments: {} }] };
+      if (request.messages.length > 2) return { text: 'x' };
+      return { toolCalls: [{ name: 'ask_scout', arguments: { task: 'look' } }] };
+    },
+  });
+  expect((await harness.client.run(lead, 'go')).cost).toBe(null);
 });

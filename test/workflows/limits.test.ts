@@ -42,7 +42,7 @@ describe('a limit', () => {
     expect(failure?.message).toBe(
       'the run has cost $0.5123 of its $0.5; start the run with a higher limits.cost if it should go on',
     );
-    expect(failure?.details).toEqual([spent({ cost: 0.51234 })]);
+    expect(failure?.details).toEqual([{ usage: { input: 0, output: 0 }, cost: 0.51234, turns: 0 }]);
     expect(reachedLimit({ tokens: 10 }, spent({ usage: { input: 9, output: 3 } }))?.message).toContain(
       '12 of its 10 tokens',
     );

@@ -2,8 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
-import { scriptedModel } from '../../src/testing/model-server.ts';
+import { messageText } from '../../src/testing/chat-protocol.ts';
+import { scriptedModel, type ModelServerRequest } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
+
+const isAsked = ({ messages }: ModelServerRequest, text: string) => messages[0]?.content === text;
 
 /** A tool that waits until the test lets it go. */
 function gatedTool() {
@@ -149,3 +152,130 @@ test('P7: a pause that races with the start of children reaches all of them, and
   const outputs = await Promise.all(runs.map(async (run) => (await run.result()).output));
   expect(new Set(outputs)).toEqual(new Set([String(3 + children)]));
 }, 120_000);
+
+test('the time of a pause is not taken from the share of a child that begins after it', async () => {
+  const asked = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const lead = defineAgent({
+    name: 'lead',
+    instructions: 'lead',
+    delegates: ['scout'],
+    limits: { deadline: 60_000 },
+  });
+  const scout = defineAgent({ name: 'scout', instructions: 'scout' });
+  await using harness = await startHarness({
+    agents: [lead, scout],
+    respond: async (request) => {
+      if (!isAsked(request, 'lead')) return { text: 'seen' };
+      if (request.messages.length > 2) return { text: messageText(request.messages.at(-1)) };
+      asked.resolve();
+      await release.promise;
+      return { toolCalls: [{ name: 'ask_scout', arguments: { task: 't' } }] };
+    },
+  });
+  const run = await harness.client.start(lead, 'go', { limits: { deadline: 20_000 } });
+  await asked.promise;
+  await run.pause();
+  await delay(3_000);
+  release.resolve();
+  await expect.poll(async () => (await run.status()).now?.doing, { timeout: 20_000 }).toBe('running tools');
+  await run.resume();
+  await run.result();
+  const start = await harness.client.get(`${run.workflowId}/turn-1.0-scout`).startedWith();
+  expect(start?.lease?.deadlineMs).toBeGreaterThan(18_500);
+});
+
+test('a model call under way outlasts a pause that is longer than the deadline', async () => {
+  const asked = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const lead = defineAgent({ name: 'lead', instructions: 'lead' });
+  await using harness = await startHarness({
+    agents: [lead],
+    respond: async () => {
+      asked.resolve();
+      await release.promise;
+      return { text: 'ok' };
+    },
+  });
+  const run = await harness.client.start(lead, 'go', { limits: { deadline: 2_000 } });
+  await asked.promise;
+  await run.pause();
+  await delay(3_000);
+  release.resolve();
+  await run.resume();
+  expect((await run.result()).output).toBe('ok');
+});
+
+test('a child that was paused and resumed alone still follows its parent', async () => {
+  const asked = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const lead = defineAgent({ name: 'lead', instructions: 'lead', delegates: ['scout'] });
+  const scout = defineAgent({ name: 'scout', instructions: 'scout' });
+  await using harness = await startHarness({
+    agents: [lead, scout],
+    respond: async (request) => {
+      if (isAsked(request, 'lead')) {
+        if (request.messages.length > 2) return { text: messageText(request.messages.at(-1)) };
+        return { toolCalls: [{ name: 'ask_scout', arguments: { task: 't' } }] };
+      }
+      asked.resolve();
+      await release.promise;
+      return { text: 'seen' };
+    },
+  });
+  const run = await harness.client.start(lead, 'go');
+  await asked.promise;
+  const child = harness.client.get(`${run.workflowId}/turn-1.0-scout`);
+  await child.pause();
+  await child.resume();
+  await run.pause();
+  try {
+    await expect.poll(async () => (await child.status()).now?.paused, { timeout: 5_000 }).toBe(true);
+  } finally {
+    release.resolve();
+    await run.resume();
+  }
+  await run.result();
+});
+
+test('a tool that a deploy made a "once" tool is not run again after a pause cut it off', async () => {
+  const began = Promise.withResolvers<void>();
+  const make = (effect: 'read' | 'once', execute: () => unknown) =>
+    defineAgent({
+      name: 'desk',
+      instructions: 'x',
+      tools: [
+        defineTool({
+          name: 'refund',
+          description: 'd',
+          input: z.object({ amount: z.number() }),
+          effect,
+          execute,
+        }),
+      ],
+    });
+  const desk = make('read', async () => {
+    began.resolve();
+    await new Promise(() => undefined);
+  });
+  const respond = scriptedModel([
+    { toolCalls: [{ name: 'refund', arguments: { amount: 1 } }] },
+    { text: 'done' },
+  ]);
+  const first = await startHarness({ agents: [desk], respond });
+  const run = await first.client.start(desk, 'go');
+  await began.promise;
+  await run.pause({ now: true });
+  await expect.poll(async () => (await run.status()).now?.paused).toBe(true);
+  await first.stop();
+  let done = 0;
+  await using second = await startHarness({
+    agents: [make('once', () => (done += 1))],
+    respond,
+    taskQueue: first.taskQueue,
+  });
+  const again = second.client.get(run.workflowId);
+  await again.resume();
+  await expect(again.result()).rejects.toMatchObject({ cause: { type: 'EffectUncertain' } });
+  expect(done).toBe(0);
+});
