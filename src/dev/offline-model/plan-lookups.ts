@@ -3,7 +3,7 @@ import { toolParameters, toolText } from './classify-tools.ts';
 import { findListedValues, findValues, valuesNamed } from './find-values.ts';
 import { unknownTerms } from './known.ts';
 import type { JsonObject } from './json.ts';
-import type { PlannedCall } from './plan-tool-calls.ts';
+import type { PlannedCall } from './planned-call.ts';
 import type { Situation } from './read-request.ts';
 import { overlap } from './terms.ts';
 

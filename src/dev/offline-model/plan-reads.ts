@@ -2,7 +2,7 @@ import type { ToolUse } from './classify-tools.ts';
 import type { JsonObject } from './json.ts';
 import { isObject } from './json.ts';
 import { isFilePath } from './passages.ts';
-import type { PlannedCall } from './plan-tool-calls.ts';
+import type { PlannedCall } from './planned-call.ts';
 import type { Situation } from './read-request.ts';
 import { rankStatements } from './rank-statements.ts';
 import { overlap } from './terms.ts';

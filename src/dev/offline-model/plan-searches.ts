@@ -1,7 +1,7 @@
 import type { ToolUse } from './classify-tools.ts';
 import { toolText } from './classify-tools.ts';
 import { isLookedUp, unknownTerms } from './known.ts';
-import type { PlannedCall } from './plan-tool-calls.ts';
+import type { PlannedCall } from './planned-call.ts';
 import type { Situation } from './read-request.ts';
 import { missingTerms, rankStatements } from './rank-statements.ts';
 import type { Term } from './terms.ts';

@@ -1,7 +1,5 @@
-import type { ChatTool } from '../../testing/chat-protocol.ts';
 import type { ToolUse } from './classify-tools.ts';
 import { classifyTool, ofKind, toolText } from './classify-tools.ts';
-import type { JsonObject } from './json.ts';
 import { unknownTerms } from './known.ts';
 import { asksForUnnamed, isMade, planActions, planLookups } from './plan-lookups.ts';
 import { planReads } from './plan-reads.ts';
@@ -9,12 +7,7 @@ import { planSearches } from './plan-searches.ts';
 import type { Situation } from './read-request.ts';
 import type { Term } from './terms.ts';
 import { holds, overlap, stems } from './terms.ts';
-
-/** A call with the arguments that were thought of; the tool's other ones are still to be filled in. */
-export interface PlannedCall {
-  tool: ChatTool;
-  arguments: JsonObject;
-}
+import type { PlannedCall } from './planned-call.ts';
 
 const MOST_ROUNDS = 8;
 

@@ -4,7 +4,7 @@ import { extractAnswer } from './extract-answer.ts';
 import { fillSchema } from './fill-schema.ts';
 import { isObject } from './json.ts';
 import type { JsonObject } from './json.ts';
-import type { PlannedCall } from './plan-tool-calls.ts';
+import type { PlannedCall } from './planned-call.ts';
 import { planToolCalls } from './plan-tool-calls.ts';
 import type { Situation } from './read-request.ts';
 import { readRequest } from './read-request.ts';
