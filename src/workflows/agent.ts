@@ -68,7 +68,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   setHandler(replyPartSignal, () => undefined);
   run.deadline.arm(run.limits.deadlineMs);
   try {
-    return await run.deadline.bound(async () => await takeTurns(run, since));
+    return await run.deadline.bound(() => takeTurns(run, since));
   } catch (thrown) {
     throw withTotals(run, thrown);
   }
@@ -94,7 +94,7 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     const limit = reachedLimit(run.limits, run.spent);
     if (limit) throw limit;
     run.turn += 1;
-    await run.control.gate();
+    if (run.control.paused) await run.control.gate();
     since.push(...run.inbox.take());
     const { id, turn } = await callModel(run, since);
     spend(run.spent, turn.usage, turn.cost);
@@ -141,8 +141,8 @@ async function callModel(run: Run, since: Since[]): Promise<{ id: string; turn: 
   const { turn } = run;
   let asked = 0;
   let deadline: number | undefined;
-  const ask = async () =>
-    await run.control.run(async () => {
+  const ask = () =>
+    run.control.run(async () => {
       run.status = { ...run.status, turn, doing: 'asking the model' };
       asked += 1;
       const id = repeatedId(turnId(turn), asked);

@@ -21,8 +21,8 @@ export class Control {
   private heard: number;
   private readonly deadline: Deadline;
   private readonly children = new Set<string>();
-  private readonly interruptible = new Set<CancellationScope>();
-  private readonly interrupted = new WeakSet<CancellationScope>();
+  /** What a pause "now" cancels. */
+  private interruptible: CancellationScope | undefined;
 
   constructor(deadline: Deadline, initial: ControlState = { epoch: 0, paused: false }) {
     this.deadline = deadline;
@@ -53,21 +53,18 @@ export class Control {
 
   /**
    * Does work that a pause may cut short: after the pause it is done again. Work that must not be repeated is left to finish.
+   *
+   * Every promise of a workflow costs the SDK a stack trace, so there is one scope for all work, and no waiting without a pause.
    */
-  async run<T>(work: () => Promise<T>, options: { repeatable: boolean } = { repeatable: true }): Promise<T> {
-    for (;;) {
-      await this.gate();
-      if (!options.repeatable) return await work();
-      const scope = new CancellationScope();
-      this.interruptible.add(scope);
-      try {
-        return await scope.run(async () => await work());
-      } catch (thrown) {
-        if (!isCancellation(thrown) || !this.interrupted.has(scope)) throw thrown;
-      } finally {
-        this.interruptible.delete(scope);
-      }
-    }
+  run<T>(work: () => Promise<T>, options: { repeatable: boolean } = { repeatable: true }): Promise<T> {
+    if (this.state.paused) return this.gate().then(() => this.run(work, options));
+    if (!options.repeatable) return work();
+    const scope = (this.interruptible ??= new CancellationScope());
+    return scope.run(work).catch((thrown: unknown) => {
+      // A pause has taken the scope away; anything else that cancels leaves it.
+      if (!isCancellation(thrown) || scope === this.interruptible) throw thrown;
+      return this.run(work, options);
+    });
   }
 
   /** A child has started: it is told whatever has changed since it was given its start, and what changes while it runs. */
@@ -89,10 +86,9 @@ export class Control {
     else this.deadline.resume();
     for (const child of this.children) void this.tell(child);
     if (!paused || !request?.now) return;
-    for (const scope of this.interruptible) {
-      this.interrupted.add(scope);
-      scope.cancel();
-    }
+    const scope = this.interruptible;
+    this.interruptible = undefined;
+    scope?.cancel();
   }
 
   private async tell(child: string): Promise<void> {

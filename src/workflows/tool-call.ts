@@ -71,7 +71,7 @@ export class ToolCall {
     for (let { approval } = this.plan; ;) {
       const decided = approval && (await this.decided(approval));
       if (decided) return decided;
-      const outcome = await executor(async (maxBytes) => await this.execute(maxBytes));
+      const outcome = await executor((maxBytes) => this.execute(maxBytes));
       // A deploy has changed the definition while the call waited: what was approved is not what would run.
       approval = outcome.result?.needsDecision;
       if (!approval) return outcome;
@@ -102,8 +102,9 @@ export class ToolCall {
 
   private async execute(maxBytes: number): Promise<CallOutcome> {
     for (;;) {
-      const attempt = async () => await this.attempt(maxBytes);
-      const outcome = await this.run.control.run(attempt, { repeatable: this.plan.effect !== 'once' });
+      const outcome = await this.run.control.run(() => this.attempt(maxBytes), {
+        repeatable: this.plan.effect !== 'once',
+      });
       if (outcome !== 'again') return outcome;
       await sleep(offerPauseMs);
     }

@@ -36,11 +36,12 @@ export async function runToolCalls(
     }
     if ('delegate' in plan) return await delegate(run, id, turn, index, { plan, parts });
     const call = new ToolCall(run, id, plan, { id: replyId, turn, index });
-    const { ref, result } = await call.finish(async (execute) => await bounds.run(plan, execute));
+    const { ref, result } = await call.finish((execute) => bounds.run(plan, execute));
     if (result?.refused) refusals += 1;
     return ref;
   };
-  const since = await Promise.all(plans.map(answer));
+  const [only] = plans;
+  const since = only && plans.length === 1 ? [await answer(only, 0)] : await Promise.all(plans.map(answer));
   return { since, allRefused: refusals === plans.length };
 }
 
