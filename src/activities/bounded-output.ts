@@ -4,6 +4,7 @@ import { toJson } from '../digest.ts';
 import { describeThrown } from '../failures.ts';
 import type { Json } from '../protocol.ts';
 import { resultText } from '../transcript/chat-request.ts';
+import { beginningWithNote, truncate } from '../transcript/cut-text.ts';
 
 /** Longest text in place of an output that cannot be stored, in bytes. */
 const longestProblem = 1_000;
@@ -63,20 +64,12 @@ function problem(text: string, maxBytes: number): BoundedOutput {
 async function cut(text: string, maxBytes: number, encoder: OutputEncoder): Promise<BoundedOutput> {
   const whole = Buffer.byteLength(text);
   for (let keep = Math.max(0, maxBytes - roomForNote); ;) {
-    const shown = truncate(text, keep);
-    const note = `\n[cut: the result has ${whole} bytes, of which the first ${Buffer.byteLength(shown)} are shown]`;
-    const output = shown + note;
+    const output = beginningWithNote(text, keep, whole);
     const bytes = await encodedBytes(output, encoder);
     if (bytes <= maxBytes || keep === 0) return { output, bytes };
     // Escapes and codecs make the stored form longer than the text, by a factor that only encoding tells.
     keep = Math.floor(keep * Math.min(0.95, maxBytes / bytes));
   }
-}
-
-/** The longest beginning of a text that has at most so many bytes and ends with a whole character. */
-function truncate(text: string, bytes: number): string {
-  const buffer = Buffer.from(text.slice(0, bytes)).subarray(0, bytes);
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(buffer, { stream: true });
 }
 
 async function encodedBytes(output: Json, { converter, context }: OutputEncoder): Promise<number> {

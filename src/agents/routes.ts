@@ -37,12 +37,12 @@ export interface Route {
 }
 
 /** The name of the tool by which a model hands over to an agent. */
-export function handoffTool(agent: string): string {
+function handoffTool(agent: string): string {
   return `transfer_to_${agent}`.slice(0, 64);
 }
 
 /** The name of the tool by which a model gives an agent a sub-task. */
-export function delegateTool(agent: string): string {
+function delegateTool(agent: string): string {
   return `ask_${agent}`.slice(0, 64);
 }
 

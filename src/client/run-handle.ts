@@ -16,7 +16,7 @@ import {
 } from '../protocol.ts';
 import { readForward } from '../transcript/history-events.ts';
 import { createPayloadReader, type PayloadReader } from '../transcript/payload-reader.ts';
-import { readInheritance, readTranscript } from '../transcript/read-transcript.ts';
+import { readInheritance, readTranscript, type TranscriptSource } from '../transcript/read-transcript.ts';
 import { RecordReader } from '../transcript/records.ts';
 import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
@@ -167,8 +167,7 @@ export class RunHandle<Output> {
     const { edited, ...rest } = approval;
     const { workflowId, call } = rest;
     const { runId } = await this.client.workflow.getHandle(workflowId).describe();
-    const source = { source: this.client.workflow, readerFor: (id: string) => this.payloads(id) };
-    const transcript = await readTranscript(source, { workflowId, runId });
+    const transcript = await readTranscript(this.source(), { workflowId, runId });
     const { reply, index } = parseCallId(call);
     const text = callsOf(transcript.lastReply(reply))[index]?.arguments ?? '';
     const asked = JSON.parse(text.trim() === '' ? '{}' : text) as Json;
@@ -196,10 +195,14 @@ export class RunHandle<Output> {
   async requests(): Promise<RebuiltRequest[]> {
     const { runId } = await this.handle.describe();
     const pages = readForward(this.client.workflow, { workflowId: this.workflowId, runId });
-    const source = { source: this.client.workflow, readerFor: (id: string) => this.payloads(id) };
     return await rebuildRequests(flatten(pages), this.payloads(), async (inheritance) =>
-      readInheritance(source, inheritance),
+      readInheritance(this.source(), inheritance),
     );
+  }
+
+  /** How this run, and others of its tree, are read. */
+  private source(): TranscriptSource {
+    return { source: this.client.workflow, readerFor: (id) => this.payloads(id) };
   }
 
   private payloads(workflowId = this.workflowId): PayloadReader {

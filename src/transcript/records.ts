@@ -18,7 +18,7 @@ import type { PayloadReader } from './payload-reader.ts';
 
 /** What a history event means to an agent's run. `event` is its id, `at` its time in milliseconds since the epoch. */
 export type HistoryRecord = { event: number; at: number } & (
-  | { kind: 'started'; start: AgentStart; summary?: string }
+  | { kind: 'started'; start: AgentStart }
   | { kind: 'model-scheduled'; id: string; input: CallModelInput }
   | { kind: 'model-replied'; id: string; turn: ModelTurn; attempt: number }
   | { kind: 'tool-scheduled'; id: string; input: ExecuteToolInput }

@@ -76,10 +76,6 @@ export class Approvals {
     setHandler(approvalsQuery, () => this.all());
   }
 
-  get count(): number {
-    return this.waiting.size;
-  }
-
   /** Everything that waits in this run and in those below it. */
   all(): PendingApproval[] {
     return [

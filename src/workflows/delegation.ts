@@ -113,15 +113,15 @@ async function runBelow(
       ...(inbox && { inbox }),
       ...(taskQueue !== undefined && { taskQueue }),
     });
-    run.approvals.release(id);
     spendBelow(run.spent, result);
     for (const name of result.agents) if (!run.agents.includes(name)) run.agents.push(name);
     return result;
   } catch (thrown) {
-    run.approvals.release(id);
     const spent = thrown instanceof ChildWorkflowFailure ? spentBy(thrown) : undefined;
     if (spent) spendBelow(run.spent, spent);
     throw thrown;
+  } finally {
+    run.approvals.release(id);
   }
 }
 
