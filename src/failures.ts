@@ -33,6 +33,8 @@ export const failureTypes = {
   TranscriptCorrupt: 'end',
   /** An external store did not answer. */
   TranscriptUnavailable: 'retry',
+  /** The conversation can be neither shortened nor carried into a run that continues this one. */
+  ConversationTooLarge: 'end',
   TurnLimitReached: 'end',
   ToolCallLimitReached: 'end',
   TokenLimitReached: 'end',

@@ -4,6 +4,7 @@ export {
   type AgentInput,
   type AgentOptions,
   type AgentOutput,
+  type Compaction,
   type InstructionsContext,
   type ModelSettings,
 } from './agents/define-agent.ts';

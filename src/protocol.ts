@@ -76,6 +76,66 @@ export interface AgentStart {
   tree?: TreePlace;
   /** Whether the tree is paused while this run begins. */
   control?: ControlState;
+  /** What an earlier run of the same chain left, where this one continues it. */
+  continued?: ContinuedRun;
+}
+
+/** What a run hands to the one that continues it, because its own history will be deleted: the conversation by value, and where it stood. */
+export interface ContinuedRun extends CarriedConversation {
+  state: RunState;
+}
+
+/** A conversation by value, with the definition that the last reply used, so that instructions made by a function stay as they are. */
+export interface CarriedConversation {
+  items: Item[];
+  definition?: { digest: string; snapshot: DefinitionSnapshot };
+}
+
+/** Where a run stood when it continued as new: numbers and ids, and the messages that the model has not seen. */
+export interface RunState {
+  /** Turns taken. */
+  turn: number;
+  limits: Limits;
+  spent: Spent;
+  agents: string[];
+  deadline: DeadlineState;
+  /** The highest of the parent's changes that was heard of. */
+  heard: number;
+  inbox: InboxState;
+  approvals: ApprovalsState;
+}
+
+/** What a run has used so far. */
+export interface Spent {
+  /** Model calls. */
+  turns: number;
+  usage: Usage;
+  /** US dollars of the turns whose price is known. */
+  cost: number;
+  /** Whether every turn's price is known. */
+  priced: boolean;
+  /** Faulty turns since the last good one. */
+  mistakes: number;
+}
+
+/** Times in milliseconds since the epoch. */
+export interface DeadlineState {
+  startedAt: number;
+  at?: number;
+  pausedAt?: number;
+  pausedMs: number;
+}
+
+/** Messages that wait, and the ids of those that came. */
+export interface InboxState {
+  unseen: UserMessage[];
+  seen: string[];
+}
+
+/** The ids of decisions that were used, and the number of the last report to the root. */
+export interface ApprovalsState {
+  decided: string[];
+  reports: number;
 }
 
 /** What a pause or resume of a run says. */
@@ -151,6 +211,10 @@ export interface RunResult<Output = Json> extends RunTotals {
 export type Since =
   | { input: true }
   | { inherited: true }
+  /** The conversation of the run that this one continues. */
+  | { continued: true }
+  /** The conversation of that call with a part of it replaced, as its decision says. */
+  | { compacted: string; digest: string }
   | { reply: string; digest: string }
   | { result: string; digest: string }
   | { refused: string }
@@ -172,6 +236,8 @@ export interface CallModelInput {
   since: Since[];
   /** Milliseconds since the epoch at which the run's deadline passes. */
   deadline?: number;
+  /** Make the conversation shorter, whether or not the model could still take it. */
+  compact?: true;
 }
 
 /** What a model was given besides the conversation. The reply that first uses one stores it. */
@@ -221,10 +287,22 @@ export type Decision =
   | HandoffDecision
   /** The run's output. Absent: the reply's text, which is JSON where `json` says so. */
   | { kind: 'output'; output?: Json; json?: true }
+  | CompactDecision
   /** A faulty reply; `problem` goes back to the model as a message. */
   | { kind: 'correct'; problem: string }
   /** The run ends with a failure of this type. */
   | { kind: 'end'; type: string; message: string };
+
+/**
+ * The conversation was too long for the model: the items from `from` up to `to` are replaced by the summary, or left out where
+ * there is none. The same turn is asked again.
+ */
+export interface CompactDecision {
+  kind: 'compact';
+  from: number;
+  to: number;
+  summary?: string;
+}
 
 /** What happens to one tool call of a reply, in the model's order. */
 export type CallPlan = RunPlan | DelegatePlan | { refused: string };
@@ -342,6 +420,16 @@ export interface ToolRetry {
   backoffCoefficient?: number;
 }
 
+/** The input of `carryOver`: what the next turn would be given. */
+export interface CarryOverInput {
+  v: number;
+  agent: string;
+  since: Since[];
+}
+
+/** The result of `carryOver`: what the run continues with, or how many bytes it has where that is too much for one payload. */
+export type CarryOverResult = (CarriedConversation & { input?: Json }) | { tooLarge: number };
+
 /** The input of `executeTool`. Its activity id is the call's position: `turn-6.0`. */
 export interface ExecuteToolInput {
   agent: string;
@@ -385,7 +473,7 @@ export interface ReplyPart {
 }
 
 /** Counts up when workflow code learns a new kind of {@link Decision}. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** Names under which the workflow and the worker meet. */
 export const names = {
@@ -393,6 +481,7 @@ export const names = {
   callModel: 'callModel',
   executeTool: 'executeTool',
   checkArguments: 'checkArguments',
+  carryOver: 'carryOver',
   decide: 'decide',
   approvals: 'approvals',
   waitingBelow: 'waitingBelow',

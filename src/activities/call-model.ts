@@ -14,14 +14,16 @@ import {
   type ReplyPart,
 } from '../protocol.ts';
 import { chatRequest } from '../transcript/chat-request.ts';
-import { closeOpenCalls, handedOverText, type Conversation } from '../transcript/transcript.ts';
+import { handedOverText, type Conversation } from '../transcript/conversation.ts';
+import { closeOpenCalls } from '../transcript/transcript.ts';
+import { compactConversation, planCompaction } from './compaction.ts';
 import { checkValue, decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import type { ModelReply } from './models/model.ts';
 import { costOf } from './models/prices.ts';
 import { registeredAgent } from './registered-agent.ts';
-import { renderDefinition } from './render-definition.ts';
+import { renderDefinition, type RenderedDefinition } from './render-definition.ts';
 import { runHistory } from './run-history.ts';
 
 /** Largest reply stored as one payload; the server's limit for one is 2 MB, after encoding. */
@@ -54,6 +56,11 @@ export async function callModel(
       number: input.turn,
       defaultModel: provider.defaultModel,
     });
+    const shorter = await compact(dependencies, registered, { conversation, definition, input, context });
+    if (shorter) {
+      store.remember(runId, context.info.activityId, shorter, JSON.stringify(shorter.decision).length);
+      return shorter;
+    }
     const reply = await ask(dependencies, registered, input, context, () =>
       chatRequest(definition.snapshot, conversation.items),
     );
@@ -73,6 +80,34 @@ export async function callModel(
     store.remember(runId, context.info.activityId, turn, text.length);
     return Buffer.byteLength(text) > largestReply ? await storeInParts(context, turn, text) : turn;
   });
+}
+
+/** Shortens the conversation instead of asking the model, where the model could not take it or the run asks for it. */
+async function compact(
+  dependencies: ActivityDependencies,
+  registered: RegisteredAgent,
+  {
+    conversation,
+    definition,
+    input,
+    context,
+  }: {
+    conversation: Conversation;
+    definition: RenderedDefinition;
+    input: CallModelInput;
+    context: Context;
+  },
+): Promise<ModelTurn | undefined> {
+  const force = input.compact === true;
+  // An older workflow would not know what to do with it.
+  const plan = input.v < 2 ? undefined : planCompaction(registered, conversation, definition, force);
+  if (!plan && !force) return undefined;
+  const turn = await compactConversation(conversation, plan ?? { from: 0, to: 0 }, async (request) =>
+    ask(dependencies, registered, input, context, request),
+  );
+  const model = plan?.definition?.model;
+  const cost = model === undefined ? 0 : costOf(model, turn.usage, dependencies.prices);
+  return { ...turn, ...(cost !== undefined && { cost }) };
 }
 
 /** A conversation up to this length goes to the next agent by value: cheaper than reading another run's history. */

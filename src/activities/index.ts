@@ -1,6 +1,8 @@
 import {
   names,
   type CallModelInput,
+  type CarryOverInput,
+  type CarryOverResult,
   type CheckArgumentsInput,
   type CheckedArguments,
   type ExecuteToolInput,
@@ -8,6 +10,7 @@ import {
   type ToolResult,
 } from '../protocol.ts';
 import { callModel } from './call-model.ts';
+import { carryOver } from './carry-over.ts';
 import { checkArguments } from './check-arguments.ts';
 import { executeTool } from './execute-tool.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -19,6 +22,8 @@ export function createActivities(dependencies: ActivityDependencies) {
       await callModel(dependencies, input),
     [names.executeTool]: async (input: ExecuteToolInput): Promise<ToolResult> =>
       await executeTool(dependencies, input),
+    [names.carryOver]: async (input: CarryOverInput): Promise<CarryOverResult> =>
+      await carryOver(dependencies, input),
     [names.checkArguments]: async (input: CheckArgumentsInput): Promise<CheckedArguments> =>
       await checkArguments(dependencies, input),
   };

@@ -2,7 +2,7 @@ import type { RegisteredAgent } from '../agents/registry.ts';
 import { digestJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import type { DefinitionSnapshot, Json } from '../protocol.ts';
-import type { Conversation } from '../transcript/transcript.ts';
+import type { Conversation } from '../transcript/conversation.ts';
 import type { InstructionsContext } from '../agents/define-agent.ts';
 
 /** What a turn is about to use: the snapshot, and whether the run's history already holds it. */

@@ -7,10 +7,10 @@ import {
   baseOf,
   extend,
   MissingContent,
-  Transcript,
   type Contents,
   type Conversation,
-} from '../transcript/transcript.ts';
+} from '../transcript/conversation.ts';
+import { Transcript } from '../transcript/transcript.ts';
 import type { Json, ModelTurn, Since, ToolResult } from '../protocol.ts';
 import { Semaphore } from './semaphore.ts';
 
@@ -79,14 +79,19 @@ export class TranscriptStore {
   }
 
   /** The conversation of a model call, whole or not at all: `TranscriptBehind` where the history lags behind the run. */
-  async conversation(history: RunHistory, id: string, since: readonly Since[]): Promise<Conversation> {
+  async conversation(
+    history: RunHistory,
+    id: string,
+    since: readonly Since[],
+    { keep = true }: { keep?: boolean } = {},
+  ): Promise<Conversation> {
     const key = history.run.runId;
     const entry = this.entries.get(key);
     // Another attempt of the same call began on this worker before.
     if (entry?.conversation?.id === id) return entry.conversation;
     const conversation =
       this.fromCache(entry, id, since) ?? (await this.fromHistory(history, id, since, entry?.conversation));
-    this.keep(key, conversation);
+    if (keep) this.keep(key, conversation);
     return conversation;
   }
 
@@ -207,8 +212,7 @@ export class TranscriptStore {
     if (this.cacheBytes === 0) return;
     const entry = this.touch(runId);
     // Turns follow each other, but an attempt that lost its worker's attention may come late: never go back.
-    const before = entry.conversation?.items.length ?? 0;
-    if (conversation.items.length < before) return;
+    if (entry.conversation && place(conversation) < place(entry.conversation)) return;
     entry.conversation = conversation;
     entry.fresh.clear();
     this.grow(entry, bytesOf(conversation) - entry.bytes);
@@ -260,6 +264,9 @@ function freshContents(fresh: ReadonlyMap<string, ModelTurn | ToolResult>): Cont
     inherited: () => {
       throw new MissingContent('what was handed over is read from the history');
     },
+    continued: () => {
+      throw new MissingContent('what the run continues is read from the history');
+    },
     child: () => {
       throw new MissingContent('the output of a child is read from the history');
     },
@@ -272,6 +279,12 @@ function freshContents(fresh: ReadonlyMap<string, ModelTurn | ToolResult>): Cont
       throw new MissingContent('messages are read from the history');
     },
   };
+}
+
+/** Where a conversation stands among those of its run: a later one may be shorter, but only by a compaction. */
+function place({ id }: Conversation): number {
+  const [, turn = '0', attempt = '1'] = /(\d+)(?:~(\d+))?$/.exec(id) ?? [];
+  return Number(turn) * 1_000 + Number(attempt);
 }
 
 function contentKey(id: string, digest: string): string {

@@ -26,6 +26,23 @@ export interface ModelSettings {
   seed?: number;
 }
 
+/**
+ * How a conversation that has become too long is shortened: the older turns are replaced, the first request and the latest turns stay,
+ * and a call is never torn from its result.
+ */
+export interface Compaction {
+  /** By a summary that a model makes, or by leaving out what is old. Default `model`. */
+  with?: 'model' | 'truncate';
+  /** Makes the summary. Default: the agent's own model. */
+  model?: string;
+  /** What the summariser is told. Default: Cadenza's own words. */
+  instructions?: string;
+  /** The part of the context window that a conversation may take, from 0 to 1. Default 0.8. */
+  at?: number;
+  /** The part of that which stays as it is. Default 0.3. */
+  keep?: number;
+}
+
 /** The argument of {@link defineAgent}. */
 export interface AgentOptions<Name extends string, In extends z.ZodType, Out extends z.ZodType> {
   /** Unique on a worker: letters, digits, `_` or `-`. */
@@ -52,6 +69,10 @@ export interface AgentOptions<Name extends string, In extends z.ZodType, Out ext
   /** Default: the text of the model's last reply. */
   output?: Out;
   limits?: RunLimits;
+  /** Tokens that the model takes in. Default: known for OpenAI's models, otherwise 128,000. */
+  contextWindow?: number;
+  /** How a conversation that nears the context window (or 1 MB) is shortened; `false`: never, so that the provider refuses it in the end. */
+  compaction?: Compaction | false;
   /** Time for one model call. Default 10 minutes. */
   modelTimeout?: Duration;
 }

@@ -136,6 +136,7 @@ function register(
     ...(Object.keys(settings).length > 0 && { settings }),
   };
   const limits = limitsOf(agent, note);
+  checkCompaction(agent, note);
   return {
     agent,
     input,
@@ -260,6 +261,17 @@ function retryOf({ retry = {} }: AnyTool, note: (problem: string) => void): Tool
     ...(maximum !== undefined && { maximumIntervalMs: maximum }),
     ...(backoff !== undefined && { backoffCoefficient: backoff }),
   };
+}
+
+function checkCompaction({ compaction, contextWindow }: AnyAgent, note: (problem: string) => void): void {
+  if (contextWindow !== undefined && !(contextWindow >= 1_000 && Number.isFinite(contextWindow)))
+    note('contextWindow must be a number of tokens, at least 1000');
+  if (compaction === undefined || compaction === false) return;
+  const { with: how = 'model', at = 0.5, keep = 0.5 } = compaction;
+  if (how !== 'model' && how !== 'truncate') note('compaction.with must be "model" or "truncate"');
+  for (const [name, value] of Object.entries({ at, keep })) {
+    if (!(value > 0 && value < 1)) note(`compaction.${name} must be between 0 and 1`);
+  }
 }
 
 function isName(name: unknown): boolean {

@@ -1,4 +1,4 @@
-import type { ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
+import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
 import { callId, parseCallId } from '../protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
@@ -7,6 +7,10 @@ import { RecordReader, type HistoryRecord } from '../transcript/records.ts';
 /** One thing that happened in a run. `cursor` names its place: `events({ after: cursor })` goes on behind it. */
 export type RunEvent = { cursor: string; at: Date } & (
   | { type: 'started'; agent: string; input: Json | undefined }
+  /** The run goes on as a new one of the same id, as its history had become long. `turn` counts on. */
+  | { type: 'continued'; turn: number }
+  /** Items of the conversation were replaced by a summary, or left out, as it had become too long for the model. */
+  | { type: 'compacted'; turn: number; items: number; summary?: string; usage: Usage; cost?: number }
   | { type: 'turn-started'; turn: number }
   /** The model has answered. `attempts` over 1 says that earlier ones failed or were lost. */
   | {
@@ -135,7 +139,7 @@ class Translator {
   private event(record: HistoryRecord): RunEventBody | undefined {
     switch (record.kind) {
       case 'started':
-        return { type: 'started', agent: record.start.agent, input: record.start.input };
+        return started(record.start);
       case 'model-scheduled':
         return { type: 'turn-started', turn: record.input.turn };
       case 'model-replied':
@@ -208,16 +212,31 @@ class Translator {
   }
 }
 
+function started({ agent, input, continued }: AgentStart): RunEventBody {
+  return continued ? { type: 'continued', turn: continued.state.turn } : { type: 'started', agent, input };
+}
+
 function replied({ id, turn, attempt }: Extract<HistoryRecord, { kind: 'model-replied' }>): RunEventBody {
-  const { decision } = turn;
+  const { decision, usage, cost } = turn;
+  if (decision.kind === 'compact') {
+    const { from, to, summary } = decision;
+    return {
+      type: 'compacted',
+      turn: turnOf(id),
+      items: to - from,
+      ...(summary !== undefined && { summary }),
+      usage,
+      ...(cost !== undefined && { cost }),
+    };
+  }
   return {
     type: 'replied',
     turn: turnOf(id),
     reply: turn.reply,
     decision: decision.kind,
     ...(decision.kind === 'correct' && { problem: decision.problem }),
-    usage: turn.usage,
-    ...(turn.cost !== undefined && { cost: turn.cost }),
+    usage,
+    ...(cost !== undefined && { cost }),
     attempts: attempt,
   };
 }
@@ -228,7 +247,7 @@ function place(call: string): { turn: number; call: string } {
 
 /** The turn that an activity id names: `turn-6` and `turn-6~2` are both of turn 6. */
 function turnOf(id: string): number {
-  return Number(/^turn-(\d+)/.exec(id)?.[1] ?? 0);
+  return Number(/^(?:turn|compact)-(\d+)/.exec(id)?.[1] ?? 0);
 }
 
 function named(error: Error & { type?: unknown }): { type: string; message: string } {

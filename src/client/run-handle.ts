@@ -105,13 +105,18 @@ export class RunHandle<Output> {
   /**
    * Says something to the run; the model sees it at its next turn, and a run that was about to finish answers it first. Returns
    * when the server has stored it. Sending it again under the same id does nothing. Throws `MessageRefused` for a text that is empty
-   * or too long, and Temporal's `WorkflowNotFoundError` for a run that is closed.
+   * or too long, and where more has been said than the run could take in so far (10,000 signals, Temporal's limit): send it again
+   * later. Throws Temporal's `WorkflowNotFoundError` for a run that is closed.
    */
   async message(text: string, options: { id?: string } = {}): Promise<{ id: string }> {
     const message: UserMessage = { id: options.id ?? randomUUID(), text };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
-    await this.handle.signal(names.message, message);
+    try {
+      await this.handle.signal(names.message, message);
+    } catch (thrown) {
+      throw refusedByServer(thrown) ?? thrown;
+    }
     return { id: message.id };
   }
 
@@ -211,6 +216,15 @@ export class RunHandle<Output> {
       workflowId,
     });
   }
+}
+
+/** The refusal by name, where the server has no room for another signal until the run continues as new. */
+function refusedByServer(thrown: unknown): Error | undefined {
+  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : undefined;
+  if (!cause?.message.includes('limit for signal events')) return undefined;
+  return failure('MessageRefused', 'the message was not accepted: too many wait; send it again later', {
+    cause,
+  });
 }
 
 async function* flatten<T>(pages: AsyncIterable<readonly T[]>): AsyncGenerator<T, void, undefined> {

@@ -2,7 +2,8 @@ import type { Inheritance, Item } from '../protocol.ts';
 import { readForward, type HistoryEvent, type HistorySource, type RunReference } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
 import { RecordReader } from './records.ts';
-import { extend, Transcript } from './transcript.ts';
+import { extend } from './conversation.ts';
+import { Transcript } from './transcript.ts';
 
 /** How the runs of one tree are read. */
 export interface TranscriptSource {

@@ -1,6 +1,7 @@
 import { failure } from '../failures.ts';
-import type { DefinitionSnapshot, Inheritance, Item } from '../protocol.ts';
+import type { Inheritance, Item, ModelTurn } from '../protocol.ts';
 import { chatRequest, type ChatRequest } from './chat-request.ts';
+import { summaryRequest } from './compaction.ts';
 import type { HistoryEvent } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
 import { RecordReader } from './records.ts';
@@ -29,7 +30,7 @@ export async function rebuildRequests(
 ): Promise<RebuiltRequest[]> {
   const transcript = new Transcript();
   const records = new RecordReader(payloads);
-  const replies: { id: string; definition: string; snapshot?: DefinitionSnapshot }[] = [];
+  const replies: { id: string; turn: Pick<ModelTurn, 'definition' | 'snapshot' | 'decision'> }[] = [];
   for await (const event of events) {
     const record = await records.read(event);
     if (!record) continue;
@@ -38,10 +39,12 @@ export async function rebuildRequests(
     }
     transcript.add(record);
     if (record.kind !== 'model-replied') continue;
-    const { definition, snapshot } = record.turn;
-    replies.push({ id: record.id, definition, ...(snapshot && { snapshot }) });
+    const { definition, snapshot, decision } = record.turn;
+    // Items that were left out, and not summarised, were sent to nobody.
+    if (decision.kind === 'compact' && decision.summary === undefined) continue;
+    replies.push({ id: record.id, turn: { definition, decision, ...(snapshot && { snapshot }) } });
   }
-  return replies.map(({ id, definition, snapshot }) => {
+  return replies.map(({ id, turn: { definition, snapshot, decision } }) => {
     const conversation = transcript.conversation(id);
     const used = snapshot ?? conversation.definitions.get(definition);
     if (!used) {
@@ -50,6 +53,8 @@ export async function rebuildRequests(
         `the reply of ${id} used definition ${definition}, which the history does not hold`,
       );
     }
+    if (decision.kind === 'compact')
+      return { id, request: summaryRequest(used, conversation.items, decision) };
     return { id, request: chatRequest(used, conversation.items) };
   });
 }

@@ -21,6 +21,7 @@ import {
 } from '../protocol.ts';
 import { modelCallOptions } from './activity-options.ts';
 import { Approvals } from './approvals.ts';
+import { continueRun, shouldContinue } from './continue-run.ts';
 import { Control } from './control.ts';
 import { Deadline } from './deadline.ts';
 import { handOver } from './delegation.ts';
@@ -35,26 +36,14 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   // Anybody may start it, from the Web UI with anything or nothing.
   if (typeof (start as AgentStart | null | undefined)?.agent !== 'string')
     throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
-  const deadline = new Deadline();
-  const run: Run = {
-    agent: start.agent,
-    ownLimits: { ...start.limits },
-    lease: { ...start.lease },
-    limits: capped({ ...start.limits }, start.lease),
-    spent: nothingSpent(),
-    agents: [start.agent],
-    tree: start.tree,
-    turn: 0,
-    deadline,
-    control: new Control(deadline, start.control),
-    approvals: new Approvals(start.agent, start.tree),
-    inbox: new Inbox(),
-    status: { agent: start.agent, turn: 0, doing: 'starting' },
-  };
-  const since: Since[] = [start.conversation ? { inherited: true } : { input: true }];
+  const run = newRun(start);
+  const since: Since[] = [
+    start.continued ? { continued: true } : start.conversation ? { inherited: true } : { input: true },
+  ];
   // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
   delete start.conversation;
+  delete start.continued;
   run.control.open();
   run.approvals.open();
   run.inbox.open(() => run.status.turn + 1);
@@ -74,6 +63,27 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   }
 }
 
+function newRun(start: AgentStart): Run {
+  const state = start.continued?.state;
+  const deadline = new Deadline(state?.deadline);
+  const { agent, tree, control } = start;
+  return {
+    agent,
+    ownLimits: { ...start.limits },
+    lease: { ...start.lease },
+    limits: state?.limits ?? capped({ ...start.limits }, start.lease),
+    spent: state?.spent ?? nothingSpent(),
+    agents: state?.agents ?? [agent],
+    tree,
+    turn: state?.turn ?? 0,
+    deadline,
+    control: new Control(deadline, control, state?.heard),
+    approvals: new Approvals(agent, tree, state?.approvals),
+    inbox: new Inbox(state?.inbox),
+    status: { agent, turn: state?.turn ?? 0, doing: 'starting' },
+  };
+}
+
 /** The failure with what the run has used, which counts for the run above as well. */
 function withTotals({ spent }: Run, thrown: unknown): unknown {
   if (!(thrown instanceof ApplicationFailure)) return thrown;
@@ -91,14 +101,12 @@ function withTotals({ spent }: Run, thrown: unknown): unknown {
 async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
   let since = begin;
   for (;;) {
-    const limit = reachedLimit(run.limits, run.spent);
-    if (limit) throw limit;
-    run.turn += 1;
+    if (run.control.paused) await run.control.gate(() => shouldContinue(run));
+    if (shouldContinue(run)) since = await continueRun(run, since, (all, id) => shorten(run, all, id));
     if (run.control.paused) await run.control.gate();
+    run.turn += 1;
     since.push(...run.inbox.take());
     const { id, turn } = await callModel(run, since);
-    spend(run.spent, turn.usage, turn.cost);
-    note(run, turn.decision);
     const { decision } = turn;
     since = [{ reply: id, digest: turn.digest }];
     switch (decision.kind) {
@@ -111,6 +119,8 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
         return { output: outputOf(turn, decision), ...totals(run.spent), agents: run.agents };
       case 'end':
         throw failure(knownType(decision.type), decision.message, { final: true });
+      case 'compact':
+        throw failure('TranscriptCorrupt', `turn ${run.turn} ended with a conversation made shorter`);
       case 'correct':
         run.spent.mistakes += 1;
         break;
@@ -137,15 +147,35 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
   }
 }
 
-async function callModel(run: Run, since: Since[]): Promise<{ id: string; turn: ModelTurn }> {
-  const { turn } = run;
+function account(run: Run, { decision, usage, cost }: ModelTurn): void {
+  // Leaving something out asks no model.
+  if (decision.kind !== 'compact' || decision.summary !== undefined) spend(run.spent, usage, cost);
+  note(run, decision);
+}
+
+/** Has the conversation made shorter before the run continues as new; `undefined` where nothing can be dropped. */
+async function shorten(run: Run, since: Since[], id: string): Promise<Since[] | undefined> {
+  const { turn } = await callModel(run, since, id);
+  const { decision } = turn;
+  if (decision.kind !== 'compact' || decision.to === decision.from) return undefined;
+  return [{ compacted: id, digest: turn.digest }];
+}
+
+/** One turn: the model's decision, after as many compactions as it takes to ask for it; with `shortenAs` the first of them, under that id. */
+async function callModel(
+  run: Run,
+  begin: Since[],
+  shortenAs?: string,
+): Promise<{ id: string; turn: ModelTurn }> {
+  const turn = shortenAs === undefined ? run.turn : run.turn + 1;
+  let since = begin;
   let asked = 0;
   let deadline: number | undefined;
   const ask = () =>
     run.control.run(async () => {
       run.status = { ...run.status, turn, doing: 'asking the model' };
       asked += 1;
-      const id = repeatedId(turnId(turn), asked);
+      const id = repeatedId(shortenAs ?? turnId(turn), asked);
       const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
         modelCallOptions(id, `turn ${turn}: ${run.agent}`),
       );
@@ -156,17 +186,22 @@ async function callModel(run: Run, since: Since[]): Promise<{ id: string; turn: 
         turn,
         since,
         ...(deadline !== undefined && { deadline }),
+        ...(shortenAs !== undefined && { compact: true as const }),
       };
       return { id, turn: await activities.callModel(input) };
     });
   for (;;) {
+    const limit = reachedLimit(run.limits, run.spent);
+    if (limit) throw limit;
     try {
       const answer = await ask();
       const { limits } = answer.turn;
       // The author's limits come with the first reply that uses the definition.
       if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
       run.deadline.arm(run.limits.deadlineMs);
-      return answer;
+      account(run, answer.turn);
+      if (answer.turn.decision.kind !== 'compact' || shortenAs !== undefined) return answer;
+      since = [{ compacted: answer.id, digest: answer.turn.digest }];
     } catch (thrown) {
       const failed = turnFailure(run, turn, thrown);
       // A pause has moved the deadline that the call under way was given.

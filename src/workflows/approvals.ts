@@ -10,6 +10,7 @@ import { failure } from '../failures.ts';
 import type {
   ApprovalDecision,
   ApprovalPlan,
+  ApprovalsState,
   CheckArgumentsInput,
   CheckedArguments,
   Json,
@@ -50,12 +51,19 @@ export class Approvals {
   private readonly waiting = new Map<string, Waiting>();
   /** What runs below this one wait for, by their workflow ids. */
   private readonly below = new Map<string, { report: number; waiting: PendingApproval[] }>();
-  private reports = 0;
-  private readonly decided = new Set<string>();
+  private reports: number;
+  private readonly decided: Set<string>;
 
-  constructor(agent: string, tree: TreePlace | undefined) {
+  constructor(agent: string, tree: TreePlace | undefined, carried?: ApprovalsState) {
     this.agent = agent;
     this.tree = tree;
+    this.decided = new Set(carried?.decided);
+    this.reports = carried?.reports ?? 0;
+  }
+
+  /** What a run that continues this one goes on with. */
+  get carried(): ApprovalsState {
+    return { decided: [...this.decided], reports: this.reports };
   }
 
   /** Takes decisions from now on. Those that came before are for calls that do not wait yet, and are refused. */

@@ -24,10 +24,14 @@ export class Control {
   /** What a pause "now" cancels. */
   private interruptible: CancellationScope | undefined;
 
-  constructor(deadline: Deadline, initial: ControlState = { epoch: 0, paused: false }) {
+  constructor(
+    deadline: Deadline,
+    initial: ControlState = { epoch: 0, paused: false },
+    heard = initial.epoch,
+  ) {
     this.deadline = deadline;
     this.state = initial;
-    this.heard = initial.epoch;
+    this.heard = heard;
   }
 
   /** Takes requests from now on, and at once those that came before. */
@@ -41,14 +45,19 @@ export class Control {
     return this.state.paused;
   }
 
-  /** What a child that begins now is told. */
+  /** The highest of the parent's changes that was heard of. */
+  get lastHeard(): number {
+    return this.heard;
+  }
+
+  /** What a child that begins now is told, and a run that continues this one. */
   get current(): ControlState {
     return { ...this.state };
   }
 
-  /** Waits while the run is paused. */
-  async gate(): Promise<void> {
-    while (this.state.paused) await condition(() => !this.state.paused);
+  /** Waits while the run is paused, or until there is something that even a paused run does. */
+  async gate(unless: () => boolean = () => false): Promise<void> {
+    while (this.state.paused && !unless()) await condition(() => !this.state.paused || unless());
   }
 
   /**

@@ -1,5 +1,6 @@
 import { CancellationScope, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
+import type { DeadlineState } from '../protocol.ts';
 
 /** The time at which a run ends by name, whatever is under way. Time in which the run is paused does not count. */
 export class Deadline {
@@ -7,14 +8,34 @@ export class Deadline {
   at: number | undefined;
   private passed = false;
   private pausedAt: number | undefined;
-  private pausedMs = 0;
+  private pausedMs: number;
   private readonly work = new CancellationScope();
   private timer: CancellationScope | undefined;
+  private readonly startedAt: number;
+
+  constructor(carried?: DeadlineState) {
+    this.startedAt = carried?.startedAt ?? workflowInfo().startTime.getTime();
+    this.at = carried?.at;
+    this.pausedAt = carried?.pausedAt;
+    this.pausedMs = carried?.pausedMs ?? 0;
+    if (this.at !== undefined && this.pausedAt === undefined) this.startTimer();
+  }
+
+  /** What a run that continues this one goes on with. */
+  get carried(): DeadlineState {
+    const { startedAt, at, pausedAt, pausedMs } = this;
+    return {
+      startedAt,
+      pausedMs,
+      ...(at !== undefined && { at }),
+      ...(pausedAt !== undefined && { pausedAt }),
+    };
+  }
 
   /** Sets the deadline, so many milliseconds after the run's start. Without a number, and after the first time, it does nothing. */
   arm(deadlineMs: number | undefined): void {
     if (deadlineMs === undefined || this.at !== undefined) return;
-    this.at = workflowInfo().startTime.getTime() + deadlineMs + this.pausedMs;
+    this.at = this.startedAt + deadlineMs + this.pausedMs;
     if (this.pausedAt === undefined) this.startTimer();
   }
 

@@ -29,6 +29,8 @@ export function describeDecision(decision: Decision): string {
       return `hand over to ${decision.agent}`;
     case 'output':
       return 'done';
+    case 'compact':
+      return 'shorten the conversation';
     case 'correct':
       return 'asked to mend its reply';
     case 'end':

@@ -1,19 +1,35 @@
 import { getExternalWorkflowHandle, setHandler } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
-import { messageProblem, type Since, type UserMessage } from '../protocol.ts';
+import { messageProblem, type InboxState, type Since, type UserMessage } from '../protocol.ts';
 import { messageSignal, messageUpdate } from './messages.ts';
 
 /** Messages that may wait for one turn; a further update is refused. */
 const mostWaiting = 1_000;
+/** Messages that one run takes as updates: the server lets a run have 2,000 updates, and decisions need some. A continue-as-new begins anew. */
+const mostUpdates = 1_800;
 /** Ids remembered, so that a message sent again is not seen twice. */
 const mostSeen = 1_000;
 
+/** Bytes of references to messages in the input of one turn. */
+const mostNamed = 256 * 1024;
+
 /** The messages that the model has not seen yet. Once it has, their text stays in the history alone. */
 export class Inbox {
-  private unseen: UserMessage[] = [];
+  private unseen: UserMessage[];
   private successor: string | undefined;
   private forwarding: Promise<void> = Promise.resolve();
-  private readonly seen = new Set<string>();
+  private readonly seen: Set<string>;
+  private updates = 0;
+
+  constructor(carried?: InboxState) {
+    this.unseen = [...(carried?.unseen ?? [])];
+    this.seen = new Set(carried?.seen);
+  }
+
+  /** What a run that continues this one goes on with. */
+  get carried(): InboxState {
+    return { unseen: this.unseen, seen: [...this.seen] };
+  }
 
   /**
    * Takes messages from now on, and at once those that came before; `nextTurn` tells which turn will see one. After a Reset they
@@ -27,6 +43,7 @@ export class Inbox {
     setHandler(
       messageUpdate,
       (message) => {
+        this.updates += 1;
         this.add(message);
         return { turn: nextTurn() };
       },
@@ -34,7 +51,8 @@ export class Inbox {
         validator: (message) => {
           const problem =
             messageProblem(message) ??
-            (this.unseen.length >= mostWaiting ? 'too many messages wait' : undefined);
+            (this.unseen.length >= mostWaiting ? 'too many messages wait' : undefined) ??
+            (this.updates >= mostUpdates ? 'too many came in this turn; send it after the turn' : undefined);
           if (problem !== undefined)
             throw failure('MessageRefused', `the message was not accepted: ${problem}`);
         },
@@ -46,9 +64,21 @@ export class Inbox {
     return this.unseen.length > 0;
   }
 
-  /** The waiting messages, in the order in which they came. */
+  /** About how many bytes the waiting messages take. */
+  get bytes(): number {
+    return this.unseen.reduce((sum, { id, text }) => sum + 30 + id.length + text.length, 0);
+  }
+
+  /** The waiting messages, in the order in which they came: as many as one turn can name. */
   take(): Since[] {
-    return this.unseen.splice(0).map(({ id }) => ({ message: id }));
+    let named = 0;
+    let count = 0;
+    for (const { id } of this.unseen) {
+      named += 30 + id.length;
+      if (named > mostNamed) break;
+      count += 1;
+    }
+    return this.unseen.splice(0, count).map(({ id }) => ({ message: id }));
   }
 
   /** Passes on what waits and what comes to the run that control was handed to; without one, messages are this run's again. */

@@ -1,6 +1,6 @@
 import type { ApplicationFailure } from '@temporalio/common';
 import { failure, type FailureType } from '../failures.ts';
-import type { Limits, RunTotals, Usage } from '../protocol.ts';
+import type { Limits, RunTotals, Spent, Usage } from '../protocol.ts';
 
 /** What bounds a run whose author and starter said nothing. */
 export const defaultLimits = {
@@ -9,19 +9,6 @@ export const defaultLimits = {
   mistakes: 5,
   depth: 8,
 } as const satisfies Limits;
-
-/** What a run has used so far. */
-export interface Spent {
-  /** Model calls. */
-  turns: number;
-  usage: Usage;
-  /** US dollars of the turns whose price is known. */
-  cost: number;
-  /** Whether every turn's price is known. */
-  priced: boolean;
-  /** Faulty turns since the last good one. */
-  mistakes: number;
-}
 
 /** Nothing used yet. */
 export function nothingSpent(): Spent {

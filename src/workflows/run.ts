@@ -1,10 +1,10 @@
-import type { Decision, Limits, RunStatus, TreePlace } from '../protocol.ts';
+import type { Decision, Limits, RunStatus, Spent, TreePlace } from '../protocol.ts';
 import type { Approvals } from './approvals.ts';
 import type { Control } from './control.ts';
 import type { Deadline } from './deadline.ts';
 import { describeDecision, showDetails } from './details.ts';
 import type { Inbox } from './inbox.ts';
-import { totals, type Spent } from './limits.ts';
+import { totals } from './limits.ts';
 
 /** What a run keeps between turns: references and numbers, never content. */
 export interface Run {
@@ -27,6 +27,8 @@ export interface Run {
   /** Turns of this run alone. */
   turn: number;
   status: RunStatus;
+  /** The conversation is too large to continue as new, and cannot be made shorter. */
+  stays?: true;
 }
 
 /** Shows what a reply decided. */

@@ -5,7 +5,7 @@ import { renderDefinition } from '../../src/activities/render-definition.ts';
 import type { RegisteredAgent } from '../../src/agents/registry.ts';
 import type { Json } from '../../src/protocol.ts';
 import { chatRequest } from '../../src/transcript/chat-request.ts';
-import { extend, type Conversation } from '../../src/transcript/transcript.ts';
+import { extend, type Conversation } from '../../src/transcript/conversation.ts';
 import { registered, tools } from './registered.ts';
 
 type Options = Partial<AgentOptions<'solver', z.ZodType, z.ZodType>>;
@@ -19,6 +19,7 @@ function beginning(input: Json): Conversation {
   const contents = {
     input: () => input,
     inherited: nothing,
+    continued: nothing,
     child: nothing,
     reply: nothing,
     result: nothing,

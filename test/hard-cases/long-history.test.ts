@@ -38,7 +38,13 @@ test(
         await passOrAbort(goOn, signal);
       },
     });
-    const reader = defineAgent({ name: 'reader', instructions: 'Read.', tools: [page, wait] });
+    const reader = defineAgent({
+      name: 'reader',
+      instructions: 'Read.',
+      tools: [page, wait],
+      // Otherwise the run would continue as new long before.
+      compaction: false,
+    });
     const lengths: number[] = [];
     const server = await createModelServer({
       record: false,

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
+import type { AgentStart, Item, RunState } from '../../src/protocol.ts';
 import { createModelServer } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 
@@ -30,7 +32,24 @@ test("I5 T8: an idle run's memory does not grow with its input, its replies or i
   expect((await idle.add({ ...small, reply: 100_000 })) - each).toBeLessThan((turns * 100_000) / 10);
   expect((await idle.add({ ...small, result: 100_000 })) - each).toBeLessThan((turns * 100_000) / 10);
   expect((await idle.add({ ...small, input: 1_000_000 })) - each).toBeLessThan(1_000_000 / 10);
+  expect((await idle.add({ ...small, input: 1_000_000 }, carriedOver)) - each).toBeLessThan(1_000_000 / 10);
 });
+
+/** The start of a run that continues another, with the whole content in the conversation that it was given. */
+function carriedOver(input: Content & { text: string }): AgentStart {
+  const state: RunState = {
+    turn: 0,
+    limits: {},
+    spent: { turns: 0, usage: { input: 0, output: 0 }, cost: 0, priced: true, mistakes: 0 },
+    agents: ['reader'],
+    deadline: { startedAt: Date.now(), pausedMs: 0 },
+    heard: 0,
+    inbox: { unseen: [], seen: [] },
+    approvals: { decided: [], reports: 0 },
+  };
+  const items: Item[] = [{ type: 'message', role: 'user', text: JSON.stringify(input) }];
+  return { agent: 'reader', continued: { items, state } };
+}
 
 /** Runs that wait for a tool, with their workflows in this very isolate. */
 async function startIdleRuns() {
@@ -58,6 +77,7 @@ async function startIdleRuns() {
     instructions: 'Read.',
     input: z.object({ reply: z.number(), result: z.number(), text: z.string() }),
     tools: [read, wait],
+    compaction: false,
   });
   const server = await modelServer();
   const harness = await startHarness({
@@ -68,11 +88,19 @@ async function startIdleRuns() {
     worker: { debugMode: true, maxCachedWorkflows: 100 },
   });
   /** Adds runs and returns by how many bytes of heap each of them made it grow. */
-  async function add({ input, reply, result }: Content): Promise<number> {
+  async function add(content: Content, start?: typeof carriedOver): Promise<number> {
+    const { input: length, ...lengths } = content;
     const before = settledHeap();
     const expected = waiting + runs;
     for (let count = 0; count < runs; count += 1) {
-      await harness.client.start(reader, { reply, result, text: text(input) });
+      const input = { ...lengths, text: text(length) };
+      if (!start) await harness.client.start(reader, input);
+      else
+        await harness.client.temporal.workflow.start('agent', {
+          workflowId: `carried-${randomUUID()}`,
+          taskQueue: harness.taskQueue,
+          args: [start({ ...content, text: text(length) })],
+        });
     }
     await vi.waitFor(() => expect(waiting).toBe(expected), { timeout: 50_000, interval: 50 });
     return (settledHeap() - before) / runs;

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { CallPlan, Item, ModelTurn, Since, ToolResult } from '../../src/protocol.ts';
 import type { HistoryRecord } from '../../src/transcript/records.ts';
-import { closeOpenCalls, inputText, MissingContent, Transcript } from '../../src/transcript/transcript.ts';
+import { inputText, MissingContent } from '../../src/transcript/conversation.ts';
+import { closeOpenCalls, Transcript } from '../../src/transcript/transcript.ts';
 
 const at = { event: 1, at: 0 };
 const search: Item = { type: 'call', id: 'a', name: 'search', arguments: '{}' };

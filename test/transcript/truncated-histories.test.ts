@@ -5,7 +5,8 @@ import { findRequestProblem } from '../../src/testing/check-chat-request.ts';
 import type { ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { chatRequest } from '../../src/transcript/chat-request.ts';
 import type { HistoryRecord } from '../../src/transcript/records.ts';
-import { closeOpenCalls, extend, Transcript } from '../../src/transcript/transcript.ts';
+import { extend } from '../../src/transcript/conversation.ts';
+import { closeOpenCalls, Transcript } from '../../src/transcript/transcript.ts';
 import { anyRun, recordsOf, usedCalls } from './arbitrary-run.ts';
 
 const definition: DefinitionSnapshot = {

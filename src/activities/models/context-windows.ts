@@ -1,0 +1,18 @@
+/** Tokens that a model takes in, by the beginnings of model names, longest first. Source: OpenAI's model pages, September 2025. */
+const windows: readonly (readonly [prefix: string, tokens: number])[] = [
+  ['gpt-4.1', 1_047_576],
+  ['gpt-5-chat', 128_000],
+  ['gpt-5', 400_000],
+  ['gpt-4o', 128_000],
+  ['o4-mini', 200_000],
+  ['o3', 200_000],
+  ['o1', 200_000],
+];
+
+/** What is assumed of a model that is not in the table. */
+export const defaultContextWindow = 128_000;
+
+/** The context window of a model in tokens. */
+export function contextWindow(model: string): number {
+  return windows.find(([prefix]) => model.startsWith(prefix))?.[1] ?? defaultContextWindow;
+}

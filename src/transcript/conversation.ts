@@ -1,0 +1,233 @@
+import { failure } from '../failures.ts';
+import {
+  callsOf,
+  parseCallId,
+  type ApprovalDecision,
+  type CallItem,
+  type CarriedConversation,
+  type DefinitionSnapshot,
+  type Item,
+  type Json,
+  type ModelTurn,
+  type Since,
+  type ToolResult,
+} from '../protocol.ts';
+import { resultText } from './chat-request.ts';
+import { compacted } from './compaction.ts';
+import { cutText } from './cut-text.ts';
+
+/** Bytes of a delegated run's output that the model sees. */
+const childResultBytes = 64 * 1024;
+
+/** The conversation before one model call. Immutable: the next call's shares its items. */
+export interface Conversation {
+  /** The activity id of the model call it is for. */
+  readonly id: string;
+  readonly input: Json | undefined;
+  readonly items: readonly Item[];
+  /** Every definition that a reply in it stored, by digest. */
+  readonly definitions: ReadonlyMap<string, DefinitionSnapshot>;
+  /** The digest that the last reply used. */
+  readonly definition?: string;
+  /** The tokens that the first so many items took together with the definition, as the provider counted them. */
+  readonly measured?: { readonly tokens: number; readonly items: number };
+}
+
+/** What references of a `since` list resolve to. */
+export interface Contents {
+  input(): Json | undefined;
+  /** The conversation that another run handed over. */
+  inherited(): readonly Item[];
+  /** What the run that this one continues left. */
+  continued(): CarriedConversation & { input?: Json };
+  /** What the child run that answers a call came to. */
+  child(call: string): Json;
+  reply(id: string, digest: string): ModelTurn;
+  result(id: string, digest: string): ToolResult;
+  message(id: string): string;
+  /** What a person decided, by the decision's id. */
+  decision(id: string): ApprovalDecision;
+}
+
+/** A reference that cannot be resolved with what is at hand; the caller reads more or gives up. */
+export class MissingContent extends Error {
+  override readonly name = 'MissingContent';
+}
+
+/**
+ * The conversation of a call: that of the call before, followed by what its `since` list names. Pure: the model call, the
+ * client's views and everything else that shows a run go through it.
+ */
+export function extend(
+  base: Conversation | undefined,
+  id: string,
+  since: readonly Since[],
+  contents: Contents,
+): Conversation {
+  let items = [...(base?.items ?? [])];
+  const definitions = new Map(base?.definitions);
+  let input = base?.input;
+  let definition = base?.definition;
+  let measured = base?.measured;
+  for (const ref of since) {
+    if ('input' in ref) {
+      input = contents.input();
+      items.push({ type: 'message', role: 'user', text: inputText(input) });
+    } else if ('inherited' in ref) {
+      const inherited = contents.inherited();
+      // What the first agent was asked stands for the input of the next.
+      input = firstRequest(inherited);
+      items.push(...inherited);
+    } else if ('continued' in ref) {
+      const carried = contents.continued();
+      input = carried.input;
+      items.push(...carried.items);
+      definition = carried.definition?.digest;
+      if (carried.definition) definitions.set(carried.definition.digest, carried.definition.snapshot);
+    } else if ('compacted' in ref) {
+      const { decision, definition: used, snapshot } = contents.reply(ref.compacted, ref.digest);
+      if (decision.kind !== 'compact')
+        throw failure('TranscriptCorrupt', `${ref.compacted} did not shorten the conversation`);
+      if (snapshot) definitions.set(used, snapshot);
+      items = compacted(items, decision);
+      measured = undefined;
+    } else if ('reply' in ref) {
+      const turn = contents.reply(ref.reply, ref.digest);
+      if (turn.snapshot) definitions.set(turn.definition, turn.snapshot);
+      definition = turn.definition;
+      items.push(...turn.reply);
+      measured = { tokens: turn.usage.input + turn.usage.output, items: items.length };
+      if (turn.decision.kind === 'correct')
+        items.push({ type: 'message', role: 'user', text: turn.decision.problem });
+    } else if ('message' in ref) {
+      items.push({ type: 'message', role: 'user', text: contents.message(ref.message) });
+    } else {
+      items.push(resultItem(ref, since, contents));
+    }
+  }
+  return {
+    id,
+    input,
+    items,
+    definitions,
+    ...(definition !== undefined && { definition }),
+    ...(measured && { measured }),
+  };
+}
+
+function resultItem(
+  ref: Exclude<
+    Since,
+    | { input: true }
+    | { inherited: true }
+    | { continued: true }
+    | { compacted: string }
+    | { reply: string }
+    | { message: string }
+  >,
+  since: readonly Since[],
+  contents: Contents,
+): Item {
+  if ('result' in ref) {
+    const { output, error, refused } = contents.result(ref.result, ref.digest);
+    return {
+      type: 'result',
+      id: callItem(ref.result, since, contents).id,
+      output,
+      ...((error || refused) && { error: true }),
+    };
+  }
+  if ('child' in ref) {
+    const output = boundedOutput(contents.child(ref.child));
+    return { type: 'result', id: callItem(ref.child, since, contents).id, output };
+  }
+  if ('rejected' in ref) {
+    const { reason } = contents.decision(ref.decision);
+    const output = rejectionText(isDeferred(ref.rejected, since, contents), reason);
+    return { type: 'result', id: callItem(ref.rejected, since, contents).id, output, error: true };
+  }
+  if ('supplied' in ref) {
+    const { output = null } = contents.decision(ref.decision);
+    return { type: 'result', id: callItem(ref.supplied, since, contents).id, output: boundedOutput(output) };
+  }
+  if ('handedOver' in ref) {
+    const { id } = callItem(ref.handedOver, since, contents);
+    return { type: 'result', id, output: handedOverText(ref.to) };
+  }
+  if ('failed' in ref) {
+    return { type: 'result', id: callItem(ref.failed, since, contents).id, output: ref.why, error: true };
+  }
+  if ('refused' in ref) {
+    const { reply, index } = parseCallId(ref.refused);
+    const { decision } = replyOf(reply, since, contents);
+    const plan = 'calls' in decision ? decision.calls[index] : undefined;
+    if (!plan || !('refused' in plan))
+      throw failure('TranscriptCorrupt', `call ${ref.refused} was not refused`);
+    return {
+      type: 'result',
+      id: callItem(ref.refused, since, contents).id,
+      output: plan.refused,
+      error: true,
+    };
+  }
+  throw failure(
+    'TranscriptCorrupt',
+    `unknown reference ${JSON.stringify(Object.keys(ref))} in the transcript`,
+  );
+}
+
+/** Whether the call's result comes from outside, so that there was nothing to execute. */
+function isDeferred(id: string, since: readonly Since[], contents: Contents): boolean {
+  const { reply, index } = parseCallId(id);
+  const { decision } = replyOf(reply, since, contents);
+  const plan = decision.kind === 'calls' ? decision.calls[index] : undefined;
+  return plan !== undefined && 'tool' in plan && plan.approval?.deferred === true;
+}
+
+function rejectionText(deferred: boolean, reason: string | undefined): string {
+  const what = deferred ? 'The call failed' : 'Not executed: a person rejected this call';
+  return `${what}${reason ? `: ${reason}` : '.'}`;
+}
+
+/** An output that no activity has bounded, as the model sees it. */
+function boundedOutput(output: Json): string {
+  return cutText(resultText(output), childResultBytes);
+}
+
+/** The result of a call that passes control. */
+export function handedOverText(agent: string): string {
+  return `Control passed to "${agent}".`;
+}
+
+function firstRequest(items: readonly Item[]): string {
+  const first = items.find((item) => item.type === 'message' && item.role === 'user');
+  return first?.type === 'message' ? first.text : '';
+}
+
+function replyOf(reply: string, since: readonly Since[], contents: Contents): ModelTurn {
+  const ref = since.find((other) => 'reply' in other && other.reply === reply);
+  if (!ref || !('reply' in ref))
+    throw failure('TranscriptCorrupt', `a result names ${reply}, which is not part of its turn`);
+  return contents.reply(ref.reply, ref.digest);
+}
+
+function callItem(id: string, since: readonly Since[], contents: Contents): CallItem {
+  const { reply, index } = parseCallId(id);
+  const call = callsOf(replyOf(reply, since, contents).reply)[index];
+  if (!call) throw failure('TranscriptCorrupt', `${reply} has no call number ${index}`);
+  return call;
+}
+
+/** The first message of a run: text as it is, anything else as JSON. */
+export function inputText(input: Json | undefined): string {
+  return typeof input === 'string' ? input : JSON.stringify(input ?? null, null, 2);
+}
+
+/** The call whose conversation a `since` list continues; none where it begins the conversation. */
+export function baseOf(since: readonly Since[]): string | undefined {
+  for (const ref of since) {
+    if ('reply' in ref) return ref.reply;
+    if ('compacted' in ref) return ref.compacted;
+  }
+  return undefined;
+}
