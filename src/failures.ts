@@ -57,6 +57,10 @@ export const failureTypes = {
   ApprovalTimedOut: 'end',
   /** A message to a run was malformed, or too many wait already. */
   MessageRefused: 'end',
+  /** A conversation has ended; another one, under an id of its own, can begin. */
+  ConversationClosed: 'end',
+  /** The run ended before it had answered the message. */
+  MessageUnanswered: 'end',
   /** `start` found another run under the same id. */
   RunIdInUse: 'end',
 } as const satisfies Record<string, 'retry' | 'end'>;

@@ -5,6 +5,8 @@
  * A field may be added at any time (readers ignore what they do not know); a meaning never changes.
  */
 
+import type { CarriedConversation, ContinuedRun } from './run-state.ts';
+
 /** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
@@ -76,66 +78,18 @@ export interface AgentStart {
   tree?: TreePlace;
   /** Whether the tree is paused while this run begins. */
   control?: ControlState;
+  /** The run stays open and answers each message. Without `input` it waits for the first one. */
+  open?: OpenConversation;
   /** What an earlier run of the same chain left, where this one continues it. */
   continued?: ContinuedRun;
 }
 
-/** What a run hands to the one that continues it, because its own history will be deleted: the conversation by value, and where it stood. */
-export interface ContinuedRun extends CarriedConversation {
-  state: RunState;
-}
-
-/** A conversation by value, with the definition that the last reply used, so that instructions made by a function stay as they are. */
-export interface CarriedConversation {
-  items: Item[];
-  definition?: { digest: string; snapshot: DefinitionSnapshot };
-}
-
-/** Where a run stood when it continued as new: numbers and ids, and the messages that the model has not seen. */
-export interface RunState {
-  /** Turns taken. */
-  turn: number;
-  limits: Limits;
-  spent: Spent;
-  agents: string[];
-  deadline: DeadlineState;
-  /** The highest of the parent's changes that was heard of. */
-  heard: number;
-  inbox: InboxState;
-  approvals: ApprovalsState;
-}
-
-/** What a run has used so far. */
-export interface Spent {
-  /** Model calls. */
-  turns: number;
-  usage: Usage;
-  /** US dollars of the turns whose price is known. */
-  cost: number;
-  /** Whether every turn's price is known. */
-  priced: boolean;
-  /** Faulty turns since the last good one. */
-  mistakes: number;
-}
-
-/** Times in milliseconds since the epoch. */
-export interface DeadlineState {
-  startedAt: number;
-  at?: number;
-  pausedAt?: number;
-  pausedMs: number;
-}
-
-/** Messages that wait, and the ids of those that came. */
-export interface InboxState {
-  unseen: UserMessage[];
-  seen: string[];
-}
-
-/** The ids of decisions that were used, and the number of the last report to the root. */
-export interface ApprovalsState {
-  decided: string[];
-  reports: number;
+/** How a conversation stays open. */
+export interface OpenConversation {
+  /** Ends it when nobody has said anything for so long. Default: never. */
+  idleTimeoutMs?: number;
+  /** A person has taken it over. */
+  taken?: true;
 }
 
 /** What a pause or resume of a run says. */
@@ -191,7 +145,9 @@ export interface RunStatus extends Partial<RunTotals> {
   paused?: true;
   /** Calls that wait for a person, here and below. */
   waiting?: number;
-  doing: 'starting' | 'asking the model' | 'deciding' | 'running tools';
+  doing: 'starting' | 'asking the model' | 'deciding' | 'running tools' | 'waiting for a message';
+  /** A person answers instead of the model. */
+  takenOver?: true;
   /** What the last reply decided, in a few words. */
   decision?: string;
 }
@@ -201,6 +157,8 @@ export interface RunResult<Output = Json> extends RunTotals {
   output: Output;
   /** The agents that took part, in the order in which they began. */
   agents: string[];
+  /** Messages that were accepted and not answered, by id; absent where there are none. */
+  unanswered?: string[];
 }
 
 /**
@@ -225,6 +183,8 @@ export type Since =
   | { rejected: string; decision: string }
   | { supplied: string; decision: string }
   | { message: string }
+  /** A person answered in the agent's place. */
+  | { said: string }
   | { failed: string; why: string };
 
 /** The input of `callModel`. */
@@ -464,6 +424,11 @@ export interface UserMessage {
   /** The sender's own; a message with an id that the run has seen is ignored. */
   id: string;
   text: string;
+  /** The agent that the sender means to talk to: another one refuses the message. */
+  agent?: string;
+  /** Who said it, where a person did so in the agent's place. */
+  by?: string;
+  said?: true;
 }
 
 /** A part of a reply that is too large for one activity result. */
@@ -490,6 +455,10 @@ export const names = {
   pause: 'pause',
   resume: 'resume',
   status: 'status',
+  close: 'close',
+  say: 'say',
+  takeOver: 'takeOver',
+  handBack: 'handBack',
 } as const;
 
 /** The activity id of a turn's model call. */

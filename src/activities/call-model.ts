@@ -50,7 +50,8 @@ export async function callModel(
     }
     const registered = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
     const conversation = await store.conversation(runHistory(context), context.info.activityId, input.since);
-    if (input.since.some((ref) => 'input' in ref)) await checkRunInput(registered, conversation);
+    const begins = input.since.some((ref) => 'input' in ref) || startsWithMessage(input);
+    if (begins) await checkRunInput(registered, conversation);
     const definition = await renderDefinition(registered, conversation, {
       workflowId,
       number: input.turn,
@@ -180,6 +181,11 @@ async function ask(
     if (deadline <= Date.now()) throw late();
     throw failure('ModelUnavailable', `the model did not answer within ${modelTimeoutMs} ms (modelTimeout)`);
   }
+}
+
+/** Whether the conversation has no input but begins with its first message. */
+function startsWithMessage({ since: [first] }: CallModelInput): boolean {
+  return first !== undefined && ('message' in first || 'said' in first);
 }
 
 async function checkRunInput(registered: RegisteredAgent, { input }: Conversation): Promise<void> {

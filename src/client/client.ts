@@ -16,6 +16,7 @@ import { failure } from '../failures.ts';
 import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
 import { summary } from '../summary.ts';
 import { RunHandle } from './run-handle.ts';
+import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
 
 /** The argument of {@link createClient}. */
 export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
@@ -129,6 +130,26 @@ export class CadenzaClient {
   ): Promise<RunResult<OutputOf<A>>> {
     const handle = await this.start(agent, input, options);
     return await handle.result();
+  }
+
+  /**
+   * Says something in a conversation, in one call: the first message under a `conversationId` begins it, with an agent that takes text. Returns
+   * when the run has the message; its answer can be awaited. Sending a message again under its `messageId` does nothing.
+   *
+   * Throws `ConversationClosed` for a conversation that has ended, `MessageRefused` for one with another agent, a text that is empty or too
+   * long, or too many messages that wait.
+   */
+  async send(
+    agent: { readonly kind: 'agent'; readonly name: string } | string,
+    conversationId: string,
+    text: string,
+    options: SendOptions = {},
+  ): Promise<SentMessage> {
+    const name = typeof agent === 'string' ? agent : agent.name;
+    const { taskQueue = this.taskQueue } = options;
+    const sent = await sendMessage(this.temporal, name, conversationId, text, { ...options, taskQueue });
+    const run = new RunHandle(this.temporal, conversationId);
+    return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
   }
 
   /** The handle of a run that exists. Without a `runId` it means the latest run under the id. */

@@ -39,12 +39,18 @@ export type RunEvent = { cursor: string; at: Date } & (
   | { type: 'agent-finished'; turn: number; call: string; workflowId: string; output: Json }
   | { type: 'agent-failed'; turn: number; call: string; workflowId: string; message: string }
   | { type: 'message'; id: string; text: string }
+  /** A person answered in the agent's place. */
+  | { type: 'said'; id: string; text: string; by?: string }
+  | { type: 'closed'; by?: string }
+  | { type: 'taken-over'; by?: string }
+  | { type: 'handed-back'; by?: string }
   /** The call runs when a person has decided on it: `decide(call, { digest, … })`. */
   | { type: 'waiting'; turn: number; call: string; tool: string; digest: string }
   | { type: 'decided'; call: string; verdict: ApprovalDecision['verdict']; by?: string; reason?: string }
   | { type: 'paused'; now: boolean; by?: string }
   | { type: 'resumed'; by?: string }
-  | { type: 'cancel-requested' }
+  /** `by` is whom the request names, or else the process it came from. */
+  | { type: 'cancel-requested'; by?: string; reason?: string }
   | { type: 'completed'; result: RunResult }
   | {
       type: 'ended';
@@ -172,16 +178,14 @@ class Translator {
         return { type: 'agent-finished', ...place(record.call), workflowId, output: result.output };
       }
       case 'child-failed': {
-        const { workflowId, error } = record;
-        return {
-          type: 'agent-failed',
-          ...place(record.call),
-          workflowId,
-          message: error?.message ?? 'it was ended',
-        };
+        const { workflowId, error, call } = record;
+        const message = error?.message ?? 'it was ended';
+        return { type: 'agent-failed', ...place(call), workflowId, message };
       }
       case 'message':
-        return { type: 'message', ...record.message };
+      case 'said':
+      case 'conversation':
+        return said(record);
       case 'decision': {
         const { call, verdict, by, reason } = record.decision;
         return {
@@ -197,7 +201,7 @@ class Translator {
         return record.paused ? { type: 'paused', now: record.now, ...by } : { type: 'resumed', ...by };
       }
       case 'cancel-requested':
-        return { type: 'cancel-requested' };
+        return cancelRequested(record);
       case 'completed':
         return { type: 'completed', result: record.result as RunResult };
       case 'closed':
@@ -210,6 +214,25 @@ class Translator {
   private call(id: string): { turn: number; call: string; tool: string } {
     return { ...place(id), tool: this.tools.get(id) ?? '' };
   }
+}
+
+function said(record: Extract<HistoryRecord, { kind: 'message' | 'said' | 'conversation' }>): RunEventBody {
+  if (record.kind === 'conversation') {
+    const by = record.by === undefined ? {} : { by: record.by };
+    if (record.change === 'closed') return { type: 'closed', ...by };
+    return { type: record.change === 'taken over' ? 'taken-over' : 'handed-back', ...by };
+  }
+  const { id, text, by } = record.message;
+  if (record.kind === 'message') return { type: 'message', id, text };
+  return { type: 'said', id, text, ...(by !== undefined && { by }) };
+}
+
+function cancelRequested({ by, reason }: Extract<HistoryRecord, { kind: 'cancel-requested' }>): RunEventBody {
+  return {
+    type: 'cancel-requested',
+    ...(by !== undefined && { by }),
+    ...(reason !== undefined && { reason }),
+  };
 }
 
 function started({ agent, input, continued }: AgentStart): RunEventBody {
@@ -273,10 +296,15 @@ function parseCursor(cursor: string): { runId: string; event: number; part: numb
   return { runId, event: Number(event), part: Number(part) };
 }
 
-async function latestRun(source: HistorySource, workflowId: string): Promise<string | undefined> {
+/** The newest run under an id, or the first of the chain that ends with it. */
+export async function latestRun(
+  source: HistorySource,
+  workflowId: string,
+  first = false,
+): Promise<string | undefined> {
   const { workflowExecutionInfo } = await source.workflowService.describeWorkflowExecution({
     namespace: source.options.namespace,
     execution: { workflowId },
   });
-  return workflowExecutionInfo?.execution?.runId ?? undefined;
+  return (first && workflowExecutionInfo?.firstRunId) || workflowExecutionInfo?.execution?.runId || undefined;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Client, WorkflowHandle } from '@temporalio/client';
+import { WorkflowFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
 import { failure } from '../failures.ts';
 import {
   callsOf,
@@ -14,11 +15,12 @@ import {
   type RunStatus,
   type UserMessage,
 } from '../protocol.ts';
-import { readForward } from '../transcript/history-events.ts';
+import { readForward, readReverse } from '../transcript/history-events.ts';
 import { createPayloadReader, type PayloadReader } from '../transcript/payload-reader.ts';
 import { readInheritance, readTranscript, type TranscriptSource } from '../transcript/read-transcript.ts';
 import { RecordReader } from '../transcript/records.ts';
 import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
+import { waitForAnswer, type Answer } from './answers.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
@@ -63,7 +65,15 @@ export class RunHandle<Output> {
 
   /** Waits for the run's end. Throws Temporal's `WorkflowFailedError`, whose `cause` says by type what ended it. */
   async result(): Promise<RunResult<Output>> {
-    return (await this.handle.result()) as RunResult<Output>;
+    try {
+      return (await this.handle.result()) as RunResult<Output>;
+    } catch (thrown) {
+      if (!(thrown instanceof WorkflowFailedError) || !(thrown.cause instanceof CancelledFailure))
+        throw thrown;
+      const request = await this.cancelRequest();
+      if (!request) throw thrown;
+      throw new WorkflowFailedError(describeCancel(request), thrown.cause, thrown.retryState);
+    }
   }
 
   /** Where the run stands now. A run whose workers are all away is described without what it is doing. */
@@ -118,6 +128,43 @@ export class RunHandle<Output> {
       throw refusedByServer(thrown) ?? thrown;
     }
     return { id: message.id };
+  }
+
+  /**
+   * Waits for the answer to a message, however long ago it was sent. Messages that one turn saw have one answer. Throws
+   * `MessageUnanswered` where the run ended without one.
+   */
+  async replyTo(messageId: string, options: { signal?: AbortSignal } = {}): Promise<Answer> {
+    const { workflowId, runId } = this;
+    return await waitForAnswer(
+      { ...this.source(), ...options },
+      { workflowId, messageId, ...(runId !== undefined && { runId }) },
+    );
+  }
+
+  /** Ends a conversation once what was asked is answered. Other runs end by themselves, or by {@link cancel}. */
+  async close(options: { by?: string } = {}): Promise<void> {
+    await this.handle.signal(names.close, options);
+  }
+
+  /** Lets a person answer in a conversation instead of the model, by {@link say}, until {@link handBack}. An answer under way is still given. */
+  async takeOver(options: { by?: string } = {}): Promise<void> {
+    await this.handle.signal(names.takeOver, options);
+  }
+
+  /** Answers in the agent's place. The model sees it as its own words. Saying it again under the same id does nothing. */
+  async say(text: string, options: { by?: string; id?: string } = {}): Promise<{ id: string }> {
+    const { id = randomUUID(), by } = options;
+    const message: UserMessage = { id, text, ...(by !== undefined && { by }) };
+    const problem = messageProblem(message);
+    if (problem !== undefined) throw failure('MessageRefused', `it was not accepted: ${problem}`);
+    await this.handle.signal(names.say, message);
+    return { id };
+  }
+
+  /** Lets the model answer again; what was asked last and not answered is its next turn. */
+  async handBack(options: { by?: string } = {}): Promise<void> {
+    await this.handle.signal(names.handBack, options);
   }
 
   /**
@@ -180,9 +227,33 @@ export class RunHandle<Output> {
     return { ...rest, since: new Date(approval.since), arguments: input };
   }
 
-  /** Asks the run to stop: a model call under way is aborted. Returns before it has stopped. */
-  async cancel(): Promise<void> {
-    await this.handle.cancel();
+  /**
+   * Asks the run and those below it to stop: a model call under way is aborted. Returns before it has stopped. Who asked, and why,
+   * is recorded, and stands in the failure of {@link result}.
+   */
+  async cancel(options: { by?: string; reason?: string } = {}): Promise<void> {
+    const { connection, options: settings } = this.client;
+    await connection.workflowService.requestCancelWorkflowExecution({
+      namespace: settings.namespace,
+      workflowExecution: { workflowId: this.workflowId },
+      ...(this.runId !== undefined && { firstExecutionRunId: this.runId }),
+      requestId: randomUUID(),
+      identity: options.by ?? settings.identity,
+      ...(options.reason !== undefined && { reason: options.reason }),
+    });
+  }
+
+  /** Who asked the newest run of the chain to stop, and why. */
+  private async cancelRequest(): Promise<{ by?: string; reason?: string } | undefined> {
+    const { runId } = await this.handle.describe();
+    const records = new RecordReader(this.payloads());
+    for await (const page of readReverse(this.client.workflow, { workflowId: this.workflowId, runId }, 16)) {
+      for (const event of page) {
+        const record = event.workflowExecutionCancelRequestedEventAttributes && (await records.read(event));
+        if (record?.kind === 'cancel-requested') return record;
+      }
+    }
+    return undefined;
   }
 
   /** The agent and input that the run was started with. */
@@ -225,6 +296,10 @@ function refusedByServer(thrown: unknown): Error | undefined {
   return failure('MessageRefused', 'the message was not accepted: too many wait; send it again later', {
     cause,
   });
+}
+
+function describeCancel({ by, reason }: { by?: string; reason?: string }): string {
+  return `the run was cancelled${by === undefined ? '' : ` by ${by}`}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
 async function* flatten<T>(pages: AsyncIterable<readonly T[]>): AsyncGenerator<T, void, undefined> {

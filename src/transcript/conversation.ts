@@ -4,7 +4,6 @@ import {
   parseCallId,
   type ApprovalDecision,
   type CallItem,
-  type CarriedConversation,
   type DefinitionSnapshot,
   type Item,
   type Json,
@@ -12,6 +11,7 @@ import {
   type Since,
   type ToolResult,
 } from '../protocol.ts';
+import type { CarriedConversation } from '../run-state.ts';
 import { resultText } from './chat-request.ts';
 import { compacted } from './compaction.ts';
 import { cutText } from './cut-text.ts';
@@ -100,7 +100,12 @@ export function extend(
       if (turn.decision.kind === 'correct')
         items.push({ type: 'message', role: 'user', text: turn.decision.problem });
     } else if ('message' in ref) {
-      items.push({ type: 'message', role: 'user', text: contents.message(ref.message) });
+      const text = contents.message(ref.message);
+      // The first message stands for the input of a conversation that has none.
+      if (items.length === 0) input = text;
+      items.push({ type: 'message', role: 'user', text });
+    } else if ('said' in ref) {
+      items.push({ type: 'message', role: 'assistant', text: contents.message(ref.said) });
     } else {
       items.push(resultItem(ref, since, contents));
     }
@@ -124,6 +129,7 @@ function resultItem(
     | { compacted: string }
     | { reply: string }
     | { message: string }
+    | { said: string }
   >,
   since: readonly Since[],
   contents: Contents,

@@ -26,16 +26,26 @@ export type HistoryRecord = { event: number; at: number } & (
   | { kind: 'activity-failed'; id: string; how: 'failed' | 'timed out' | 'cancelled'; error?: Error }
   | { kind: 'reply-part'; part: ReplyPart }
   | { kind: 'message'; message: UserMessage }
+  /** A person answered in the agent's place. */
+  | { kind: 'said'; message: UserMessage }
+  /** What else people do with a conversation. */
+  | { kind: 'conversation'; change: 'closed' | 'taken over' | 'handed back'; by?: string }
   | { kind: 'decision'; decision: ApprovalDecision }
   | { kind: 'child-started'; call: string; agent: string; workflowId: string; handoff: boolean }
   | { kind: 'child-finished'; call: string; workflowId: string; result: RunResult }
   | { kind: 'child-failed'; call: string; workflowId: string; error?: Error }
   | { kind: 'control'; paused: boolean; now: boolean; by?: string }
-  | { kind: 'cancel-requested' }
+  | { kind: 'cancel-requested'; by?: string; reason?: string }
   | { kind: 'completed'; result: unknown }
   | { kind: 'closed'; how: 'failed' | 'timed out' | 'cancelled' | 'terminated'; error?: Error }
   | { kind: 'continued'; runId: string }
 );
+
+const conversationChanges: Record<string, 'closed' | 'taken over' | 'handed back' | undefined> = {
+  [names.close]: 'closed',
+  [names.takeOver]: 'taken over',
+  [names.handBack]: 'handed back',
+};
 
 /** Turns a run's events, in order, into records. It remembers what was scheduled, so one reader serves one run. */
 export class RecordReader {
@@ -67,9 +77,15 @@ export class RecordReader {
       const paused = signal.signalName === names.pause;
       return { ...base, kind: 'control', paused, now: now === true, ...(by !== undefined && { by }) };
     }
+    const change = signal?.signalName && conversationChanges[signal.signalName];
+    if (change) {
+      const { by } = ((await this.payloads.workflow(signal.input)) ?? {}) as { by?: string };
+      return { ...base, kind: 'conversation', change, ...(by !== undefined && { by }) };
+    }
     const said = await this.readPeople(event, base);
     if (said !== null) return said;
-    if (event.workflowExecutionCancelRequestedEventAttributes) return { ...base, kind: 'cancel-requested' };
+    const cancelled = event.workflowExecutionCancelRequestedEventAttributes;
+    if (cancelled) return { ...base, kind: 'cancel-requested', ...cancelRequest(cancelled) };
     const child = await this.readChild(event, base);
     return child === null ? await this.readClose(event, base) : child;
   }
@@ -85,11 +101,12 @@ export class RecordReader {
       const isOne = typeof decision?.id === 'string' && typeof decision.call === 'string';
       return isOne ? { ...base, kind: 'decision', decision } : undefined;
     }
-    const sent = argumentsOf(event, names.message);
+    const said = argumentsOf(event, names.say);
+    const sent = said ?? argumentsOf(event, names.message);
     if (!sent) return null;
     const message = (await this.payloads.workflow(sent.input)) as UserMessage | null | undefined;
     return message && messageProblem(message) === undefined
-      ? { ...base, kind: 'message', message }
+      ? { ...base, kind: said ? 'said' : 'message', message }
       : undefined;
   }
 
@@ -209,6 +226,14 @@ function argumentsOf(event: HistoryEvent, name: string) {
     event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest ??
     event.workflowExecutionUpdateAdmittedEventAttributes?.request;
   return request?.input?.name === name ? { input: request.input.args } : undefined;
+}
+
+/** Who asked for a cancel, and why, as far as the request says it. */
+function cancelRequest({ identity, cause }: { identity?: string | null; cause?: string | null }): {
+  by?: string;
+  reason?: string;
+} {
+  return { ...(identity && { by: identity }), ...(cause && { reason: cause }) };
 }
 
 function outOfOrder(event: number): Error {

@@ -3,13 +3,13 @@ import type {
   AgentStart,
   ApprovalDecision,
   CallItem,
-  CarriedConversation,
   Item,
   Json,
   ModelTurn,
   Since,
   ToolResult,
 } from '../protocol.ts';
+import type { CarriedConversation } from '../run-state.ts';
 import { baseOf, extend, MissingContent, type Contents, type Conversation } from './conversation.ts';
 import type { HistoryRecord } from './records.ts';
 
@@ -74,6 +74,7 @@ export class Transcript implements Contents {
         if (!this.decisions.has(record.decision.id)) this.decisions.set(record.decision.id, record.decision);
         return;
       case 'message':
+      case 'said':
         // After a Reset the same message may stand in the history twice, in two layouts: its id is what counts.
         if (!this.messages.has(record.message.id)) this.messages.set(record.message.id, record.message.text);
         return;

@@ -23,6 +23,7 @@ import { modelCallOptions } from './activity-options.ts';
 import { Approvals } from './approvals.ts';
 import { continueRun, shouldContinue } from './continue-run.ts';
 import { Control } from './control.ts';
+import { ConversationMode } from './conversation-mode.ts';
 import { Deadline } from './deadline.ts';
 import { handOver } from './delegation.ts';
 import { capped, defaultLimits, nothingSpent, reachedLimit, spend, totals } from './limits.ts';
@@ -37,20 +38,21 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   if (typeof (start as AgentStart | null | undefined)?.agent !== 'string')
     throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
   const run = newRun(start);
-  const since: Since[] = [
-    start.continued ? { continued: true } : start.conversation ? { inherited: true } : { input: true },
-  ];
+  const since = beginning(start);
   // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
   delete start.conversation;
   delete start.continued;
   run.control.open();
   run.approvals.open();
-  run.inbox.open(() => run.status.turn + 1);
+  run.inbox.open(() => run.status.turn + 1, run.agent, run.conversation !== undefined);
+  run.conversation?.open();
   setHandler(statusQuery, () => ({
     ...run.status,
     ...totals(run.spent),
     ...(run.control.paused && { paused: true as const }),
+    ...(run.conversation?.idle && { doing: 'waiting for a message' as const }),
+    ...(run.conversation?.takenOver && { takenOver: true as const }),
     ...waitingOf(run),
   }));
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
@@ -63,10 +65,19 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   }
 }
 
+/** What the first model call is given. A conversation without an input begins with its first message. */
+function beginning({ continued, conversation, open, input }: AgentStart): Since[] {
+  if (continued) return [{ continued: true }];
+  if (conversation) return [{ inherited: true }];
+  return open && input === undefined ? [] : [{ input: true }];
+}
+
 function newRun(start: AgentStart): Run {
   const state = start.continued?.state;
   const deadline = new Deadline(state?.deadline);
-  const { agent, tree, control } = start;
+  const { agent, tree, control, open, input, conversation } = start;
+  const inbox = new Inbox(state?.inbox);
+  const isIdle = input === undefined && !conversation;
   return {
     agent,
     ownLimits: { ...start.limits },
@@ -79,7 +90,8 @@ function newRun(start: AgentStart): Run {
     deadline,
     control: new Control(deadline, control, state?.heard),
     approvals: new Approvals(agent, tree, state?.approvals),
-    inbox: new Inbox(state?.inbox),
+    inbox,
+    conversation: open && new ConversationMode(open, isIdle, inbox, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },
   };
 }
@@ -104,6 +116,14 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     if (run.control.paused) await run.control.gate(() => shouldContinue(run));
     if (shouldContinue(run)) since = await continueRun(run, since, (all, id) => shorten(run, all, id));
     if (run.control.paused) await run.control.gate();
+    if (run.conversation?.idle) {
+      const next = await run.conversation.untilAsked(() => run.control.paused || shouldContinue(run));
+      if (next === 'over') return finished(run, null);
+      if (next === 'woken') continue;
+      run.conversation.idle = false;
+      run.conversation.turnsBefore = run.spent.turns;
+      if (run.control.paused) continue;
+    }
     run.turn += 1;
     since.push(...run.inbox.take());
     const { id, turn } = await callModel(run, since);
@@ -112,11 +132,10 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     switch (decision.kind) {
       case 'output':
         // What was said while the model gave its last answer is answered too.
-        if (run.inbox.waiting) {
-          run.spent.mistakes = 0;
-          break;
-        }
-        return { output: outputOf(turn, decision), ...totals(run.spent), agents: run.agents };
+        if (!run.conversation && !run.inbox.waiting) return finished(run, outputOf(turn, decision));
+        run.spent.mistakes = 0;
+        if (run.conversation) run.conversation.idle = true;
+        break;
       case 'end':
         throw failure(knownType(decision.type), decision.message, { final: true });
       case 'compact':
@@ -145,6 +164,16 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
       }
     }
   }
+}
+
+function finished(run: Run, output: Json): RunResult {
+  const { unanswered } = run.inbox;
+  return {
+    output,
+    ...totals(run.spent),
+    agents: run.agents,
+    ...(unanswered.length > 0 && { unanswered }),
+  };
 }
 
 function account(run: Run, { decision, usage, cost }: ModelTurn): void {
@@ -191,7 +220,7 @@ async function callModel(
       return { id, turn: await activities.callModel(input) };
     });
   for (;;) {
-    const limit = reachedLimit(run.limits, run.spent);
+    const limit = reachedLimit(run.limits, run.spent, run.conversation?.turnsBefore);
     if (limit) throw limit;
     try {
       const answer = await ask();

@@ -10,13 +10,13 @@ import { failure } from '../failures.ts';
 import type {
   ApprovalDecision,
   ApprovalPlan,
-  ApprovalsState,
   CheckArgumentsInput,
   CheckedArguments,
   Json,
   PendingApproval,
   TreePlace,
 } from '../protocol.ts';
+import type { ApprovalsState } from '../run-state.ts';
 import { checkOptions } from './activity-options.ts';
 import {
   approvalsQuery,

@@ -12,9 +12,9 @@ import {
   type AgentStart,
   type CarryOverInput,
   type CarryOverResult,
-  type RunState,
   type Since,
 } from '../protocol.ts';
+import type { RunState } from '../run-state.ts';
 import { checkOptions } from './activity-options.ts';
 import type { Run } from './run.ts';
 
@@ -69,6 +69,7 @@ export async function continueRun(
       lease: run.lease,
       ...(run.tree && { tree: run.tree }),
       control: run.control.current,
+      ...(run.conversation && { open: run.conversation.current }),
       continued: { ...conversation, state: stateOf(run) },
     });
   }
@@ -84,7 +85,7 @@ async function carryOver(run: Run, since: Since[], round: number): Promise<Carry
 }
 
 function stateOf(run: Run): RunState {
-  const { turn, limits, spent, agents, deadline, control, inbox, approvals } = run;
+  const { turn, limits, spent, agents, deadline, control, inbox, approvals, conversation } = run;
   return {
     turn,
     limits,
@@ -94,6 +95,7 @@ function stateOf(run: Run): RunState {
     heard: control.lastHeard,
     inbox: inbox.carried,
     approvals: approvals.carried,
+    ...(conversation && { conversation: conversation.carried }),
   };
 }
 

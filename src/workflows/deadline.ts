@@ -1,6 +1,6 @@
 import { CancellationScope, isCancellation, sleep, workflowInfo } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
-import type { DeadlineState } from '../protocol.ts';
+import type { DeadlineState } from '../run-state.ts';
 
 /** The time at which a run ends by name, whatever is under way. Time in which the run is paused does not count. */
 export class Deadline {

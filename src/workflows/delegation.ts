@@ -53,6 +53,8 @@ export async function handOver(
   const start: AgentStart = {
     agent,
     conversation: carried ? { items: carried } : { from: { workflowId, runId, id: replyId, since } },
+    // Whoever takes a conversation over also has its further messages.
+    ...(run.conversation && { open: run.conversation.current }),
     ...place(run, position, 1),
   };
   try {
@@ -126,7 +128,8 @@ async function runBelow(
 }
 
 function place(run: Run, call: string, parts: number): Pick<AgentStart, 'lease' | 'tree'> {
-  const lease = share(run.limits, run.spent, parts);
+  const turns = run.spent.turns - (run.conversation?.turnsBefore ?? 0);
+  const lease = share(run.limits, { ...run.spent, turns }, parts);
   const deadlineMs = run.deadline.at === undefined ? undefined : Math.max(1, run.deadline.at - Date.now());
   const { depth = 0, path = [] } = run.tree ?? {};
   return {

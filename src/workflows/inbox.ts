@@ -1,7 +1,8 @@
 import { getExternalWorkflowHandle, setHandler } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
-import { messageProblem, type InboxState, type Since, type UserMessage } from '../protocol.ts';
-import { messageSignal, messageUpdate } from './messages.ts';
+import { messageProblem, type Since, type UserMessage } from '../protocol.ts';
+import type { InboxState } from '../run-state.ts';
+import { messageSignal, messageUpdate, saySignal } from './messages.ts';
 
 /** Messages that may wait for one turn; a further update is refused. */
 const mostWaiting = 1_000;
@@ -35,7 +36,12 @@ export class Inbox {
    * Takes messages from now on, and at once those that came before; `nextTurn` tells which turn will see one. After a Reset they
    * all come with the run's first workflow task.
    */
-  open(nextTurn: () => number): void {
+  open(nextTurn: () => number, agent: string, isConversation: boolean): void {
+    if (isConversation) {
+      setHandler(saySignal, (message) => {
+        if (messageProblem(message) === undefined) this.add({ ...message, said: true });
+      });
+    }
     setHandler(messageSignal, (message) => {
       // A signal cannot be refused, and one that is no message must not harm the run.
       if (messageProblem(message) === undefined) this.add(message);
@@ -51,6 +57,9 @@ export class Inbox {
         validator: (message) => {
           const problem =
             messageProblem(message) ??
+            (message.agent === undefined || message.agent === agent
+              ? undefined
+              : `the conversation is with the agent "${agent}", not with "${message.agent}"`) ??
             (this.unseen.length >= mostWaiting ? 'too many messages wait' : undefined) ??
             (this.updates >= mostUpdates ? 'too many came in this turn; send it after the turn' : undefined);
           if (problem !== undefined)
@@ -62,6 +71,21 @@ export class Inbox {
 
   get waiting(): boolean {
     return this.unseen.length > 0;
+  }
+
+  /** Whether somebody waits for an answer: the last word is not a person's who answered. */
+  get asks(): boolean {
+    return this.waiting && this.unseen.at(-1)?.said !== true;
+  }
+
+  /** Ids of the messages that wait. */
+  get unanswered(): string[] {
+    return this.asks ? this.unseen.filter(({ said }) => !said).map(({ id }) => id) : [];
+  }
+
+  /** The run to which messages are passed on. */
+  get inControl(): string | undefined {
+    return this.successor;
   }
 
   /** About how many bytes the waiting messages take. */
@@ -78,7 +102,7 @@ export class Inbox {
       if (named > mostNamed) break;
       count += 1;
     }
-    return this.unseen.splice(0, count).map(({ id }) => ({ message: id }));
+    return this.unseen.splice(0, count).map(({ id, said }) => (said ? { said: id } : { message: id }));
   }
 
   /** Passes on what waits and what comes to the run that control was handed to; without one, messages are this run's again. */
@@ -92,7 +116,7 @@ export class Inbox {
     // One after the other: signals under way together arrive in no promised order.
     this.forwarding = this.forwarding.then(async () => {
       try {
-        await getExternalWorkflowHandle(successor).signal(messageSignal, message);
+        await getExternalWorkflowHandle(successor).signal(message.said ? saySignal : messageSignal, message);
       } catch {
         // The other run has ended.
         this.unseen.push(message);
@@ -100,11 +124,12 @@ export class Inbox {
     });
   }
 
-  private add({ id, text }: UserMessage): void {
+  private add({ id, text, by, said }: UserMessage): void {
     if (this.seen.has(id)) return;
     this.seen.add(id);
-    if (this.successor === undefined) this.unseen.push({ id, text });
-    else this.forward(this.successor, { id, text });
+    const message: UserMessage = { id, text, ...(said && { said, ...(by !== undefined && { by }) }) };
+    if (this.successor === undefined) this.unseen.push(message);
+    else this.forward(this.successor, message);
     const [oldest] = this.seen;
     if (this.seen.size > mostSeen && oldest !== undefined) this.seen.delete(oldest);
   }

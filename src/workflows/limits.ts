@@ -1,6 +1,7 @@
 import type { ApplicationFailure } from '@temporalio/common';
 import { failure, type FailureType } from '../failures.ts';
-import type { Limits, RunTotals, Spent, Usage } from '../protocol.ts';
+import type { Limits, RunTotals, Usage } from '../protocol.ts';
+import type { Spent } from '../run-state.ts';
 
 /** What bounds a run whose author and starter said nothing. */
 export const defaultLimits = {
@@ -15,14 +16,14 @@ export function nothingSpent(): Spent {
   return { turns: 0, usage: { input: 0, output: 0 }, cost: 0, priced: true, mistakes: 0 };
 }
 
-/** The failure for a limit that leaves no room for another turn; `undefined` where there is room. */
-export function reachedLimit(limits: Limits, spent: Spent): ApplicationFailure | undefined {
+/** The failure for a limit that leaves no room for another turn; `undefined` where there is room. Turns count from `turnsBefore`. */
+export function reachedLimit(limits: Limits, spent: Spent, turnsBefore = 0): ApplicationFailure | undefined {
   const reached = (type: FailureType, what: string, option: string) =>
     failure(type, `${what}; start the run with a higher limits.${option} if it should go on`, {
       details: [totals(spent)],
     });
   const turns = limits.turns ?? defaultLimits.turns;
-  if (spent.turns >= turns)
+  if (spent.turns - turnsBefore >= turns)
     return reached('TurnLimitReached', `the run has used its ${turns} turns`, 'turns');
   const mistakes = limits.mistakes ?? defaultLimits.mistakes;
   if (spent.mistakes >= mistakes) {

@@ -16,6 +16,14 @@ export const replyPartSignal = defineSignal<[ReplyPart]>(names.replyPart);
 export const messageSignal = defineSignal<[UserMessage]>(names.message);
 export const messageUpdate = defineUpdate<{ turn: number }, [UserMessage]>(names.message);
 
+/** A person answers in the agent's place. */
+export const saySignal = defineSignal<[UserMessage]>(names.say);
+
+/** Ends a conversation once what was asked is answered; lets a person answer instead of the model, and the model again. */
+export const closeSignal = defineSignal<[object?]>(names.close);
+export const takeOverSignal = defineSignal<[object?]>(names.takeOver);
+export const handBackSignal = defineSignal<[object?]>(names.handBack);
+
 /** Lets the run and those below it begin nothing new. */
 export const pauseSignal = defineSignal<[ControlRequest?]>(names.pause);
 export const resumeSignal = defineSignal<[ControlRequest?]>(names.resume);

@@ -1,9 +1,11 @@
-import type { Decision, Limits, RunStatus, Spent, TreePlace } from '../protocol.ts';
+import type { Decision, Limits, RunStatus, TreePlace } from '../protocol.ts';
+import type { Spent } from '../run-state.ts';
 import type { Approvals } from './approvals.ts';
 import type { Control } from './control.ts';
 import type { Deadline } from './deadline.ts';
 import { describeDecision, showDetails } from './details.ts';
 import type { Inbox } from './inbox.ts';
+import type { ConversationMode } from './conversation-mode.ts';
 import { totals } from './limits.ts';
 
 /** What a run keeps between turns: references and numbers, never content. */
@@ -24,6 +26,8 @@ export interface Run {
   readonly control: Control;
   readonly approvals: Approvals;
   readonly inbox: Inbox;
+  /** Where the run stays open and answers each message. */
+  readonly conversation: ConversationMode | undefined;
   /** Turns of this run alone. */
   turn: number;
   status: RunStatus;

@@ -4,7 +4,8 @@ import { runInNewContext } from 'node:vm';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
-import type { AgentStart, Item, RunState } from '../../src/protocol.ts';
+import type { AgentStart, Item } from '../../src/protocol.ts';
+import type { RunState } from '../../src/run-state.ts';
 import { createModelServer } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 

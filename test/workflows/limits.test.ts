@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { failureTypes, type FailureType } from '../../src/failures.ts';
-import type { Limits, Spent } from '../../src/protocol.ts';
+import type { Limits } from '../../src/protocol.ts';
+import type { Spent } from '../../src/run-state.ts';
 import { defaultLimits, nothingSpent, reachedLimit, spend } from '../../src/workflows/limits.ts';
 
 function spent(what: Partial<Spent> = {}): Spent {

@@ -108,8 +108,8 @@ test('P9: a cancel ends a paused run', async () => {
   await began;
   await run.pause();
   release();
-  await run.cancel();
-  await expect(run.result()).rejects.toThrow();
+  await run.cancel({ by: 'Ada', reason: 'no longer needed' });
+  await expect(run.result()).rejects.toThrow('cancelled by Ada: no longer needed');
   expect((await run.status()).state).toBe('CANCELLED');
 });
 

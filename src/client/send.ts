@@ -1,0 +1,90 @@
+import {
+  WithStartWorkflowOperation,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  type Client,
+} from '@temporalio/client';
+import { randomUUID } from 'node:crypto';
+import { msToNumber } from '@temporalio/common/lib/time.js';
+import { agentStart, type RunLimits } from '../agent-start.ts';
+import type { Duration } from '../duration.ts';
+import { failure } from '../failures.ts';
+import { messageProblem, names, type AgentStart, type UserMessage } from '../protocol.ts';
+import type { Answer } from './answers.ts';
+
+/** How a message is sent. */
+export interface SendOptions {
+  /** The sender's own id, by which sending it again does nothing. Default: a random one. */
+  messageId?: string;
+  /** Ends the conversation when nobody has said anything for so long. Counts where this message begins it. Default: never. */
+  idleTimeout?: Duration;
+  /** Go before the agent's own. Count where this message begins the conversation; `turns` are those of one answer. */
+  limits?: RunLimits;
+  taskQueue?: string;
+}
+
+/** A message that the conversation has. */
+export interface SentMessage {
+  messageId: string;
+  /** The turn that will see it, at the earliest. */
+  turn: number;
+  workflowId: string;
+  /** Waits for the answer. Throws `MessageUnanswered` where the run ends without one. */
+  reply: (options?: { signal?: AbortSignal }) => Promise<Answer>;
+}
+
+/** Whether a message met the end of one run of a chain, the next of which will take it. */
+const mostAttempts = 5;
+
+/** Says something in a conversation, which begins with it where there is none: one call, whatever the sender knows. */
+export async function sendMessage(
+  client: Client,
+  agent: string,
+  conversationId: string,
+  text: string,
+  { messageId = randomUUID(), idleTimeout, limits, taskQueue }: SendOptions & { taskQueue: string },
+): Promise<Omit<SentMessage, 'reply'>> {
+  const message: UserMessage = { id: messageId, text, agent };
+  const problem = messageProblem(message);
+  if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
+  const { input: _none, ...start } = agentStart(agent, null, limits);
+  const open = idleTimeout === undefined ? {} : { idleTimeoutMs: msToNumber(idleTimeout) };
+  const argument: AgentStart = { ...start, open };
+  for (let attempt = 1; ; attempt += 1) {
+    const operation = new WithStartWorkflowOperation(names.workflow, {
+      workflowId: conversationId,
+      taskQueue,
+      args: [argument],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      staticSummary: `conversation with ${agent}`,
+    });
+    try {
+      const { turn } = await client.workflow.executeUpdateWithStart<
+        (start: AgentStart) => Promise<unknown>,
+        { turn: number },
+        [UserMessage]
+      >(names.message, { args: [message], updateId: messageId, startWorkflowOperation: operation });
+      return { messageId, turn, workflowId: conversationId };
+    } catch (thrown) {
+      if (thrown instanceof WorkflowExecutionAlreadyStartedError)
+        throw failure(
+          'ConversationClosed',
+          `the conversation "${conversationId}" has ended; begin another one under an id of its own`,
+          { cause: thrown },
+        );
+      if (thrown instanceof WorkflowUpdateFailedError && thrown.cause) throw thrown.cause;
+      if (!metTheEnd(thrown) || attempt >= mostAttempts) throw thrown;
+    }
+  }
+}
+
+/** Whether the run ended, or continued as new, while the message was on its way. */
+function metTheEnd(thrown: unknown): boolean {
+  if (thrown instanceof WorkflowNotFoundError) return true;
+  const { message, cause } = thrown as Error;
+  return /already completed|is closing|completed workflow/i.test(
+    `${message} ${(cause as Error | undefined)?.message}`,
+  );
+}

@@ -1,0 +1,71 @@
+/**
+ * What a run hands to the one that continues it as new. Types alone: it is JSON, as everything that crosses a boundary.
+ */
+import type { DefinitionSnapshot, Item, Limits, Usage, UserMessage } from './protocol.ts';
+
+/** Where a conversation stood when its run continued as new. */
+export interface ConversationState {
+  idle: boolean;
+  turnsBefore: number;
+  closing: boolean;
+  taken: boolean;
+}
+
+/** What a run hands to the one that continues it, because its own history will be deleted: the conversation by value, and where it stood. */
+export interface ContinuedRun extends CarriedConversation {
+  state: RunState;
+}
+
+/** A conversation by value, with the definition that the last reply used, so that instructions made by a function stay as they are. */
+export interface CarriedConversation {
+  items: Item[];
+  definition?: { digest: string; snapshot: DefinitionSnapshot };
+}
+
+/** Where a run stood when it continued as new: numbers and ids, and the messages that the model has not seen. */
+export interface RunState {
+  /** Turns taken. */
+  turn: number;
+  limits: Limits;
+  spent: Spent;
+  agents: string[];
+  deadline: DeadlineState;
+  /** The highest of the parent's changes that was heard of. */
+  heard: number;
+  inbox: InboxState;
+  approvals: ApprovalsState;
+  conversation?: ConversationState;
+}
+
+/** What a run has used so far. */
+export interface Spent {
+  /** Model calls. */
+  turns: number;
+  usage: Usage;
+  /** US dollars of the turns whose price is known. */
+  cost: number;
+  /** Whether every turn's price is known. */
+  priced: boolean;
+  /** Faulty turns since the last good one. */
+  mistakes: number;
+}
+
+/** Times in milliseconds since the epoch. */
+export interface DeadlineState {
+  startedAt: number;
+  at?: number;
+  pausedAt?: number;
+  pausedMs: number;
+}
+
+/** Messages that wait, and the ids of those that came. */
+export interface InboxState {
+  unseen: UserMessage[];
+  seen: string[];
+}
+
+/** The ids of decisions that were used, and the number of the last report to the root. */
+export interface ApprovalsState {
+  decided: string[];
+  reports: number;
+}
