@@ -11,6 +11,7 @@ export {
 export { ask } from './agents/ask.ts';
 export {
   defineTool,
+  NotDone,
   ToolError,
   type DeferredTool,
   type DeferredToolOptions,

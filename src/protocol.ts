@@ -180,7 +180,8 @@ export type Since =
   | { child: string }
   | { handedOver: string; to: string }
   /** A person rejected the call, or supplied its result; the text is in the decision. */
-  | { rejected: string; decision: string }
+  /** `uncertain`: it had been started, and a person says that it did not happen. */
+  | { rejected: string; decision: string; uncertain?: true }
   | { supplied: string; decision: string }
   | { message: string }
   /** A person answered in the agent's place. */
@@ -293,7 +294,7 @@ export interface RunPlan {
   tool: string;
   effect: Effect;
   /** What a `once` call whose effect is uncertain does to the run. Default `fail`. */
-  whenUncertain?: 'fail' | 'tell';
+  whenUncertain?: 'fail' | 'tell' | 'ask';
   timeoutMs?: number;
   retry?: ToolRetry;
   maxBytes?: number;
@@ -313,6 +314,15 @@ export interface ApprovalPlan {
   deferred?: true;
   /** A result that is supplied must fit the tool's output schema. */
   checksOutput?: true;
+  /** The call was started and may or may not have taken effect. */
+  uncertain?: Uncertainty;
+}
+
+/** What is known of a `once` call that may or may not have taken effect. */
+export interface Uncertainty {
+  why: string;
+  /** Milliseconds since the epoch from which on it can be done again: until then the worker that had it may still be at it. */
+  againFrom?: number;
 }
 
 /** A call that waits for a person. */
@@ -329,6 +339,8 @@ export interface PendingApproval {
   edited?: string;
   /** The call waits for its result, and not for leave to run. */
   deferred?: true;
+  /** The call was started and may or may not have taken effect. */
+  uncertain?: Uncertainty;
   /** Milliseconds since the epoch. */
   since: number;
 }
@@ -341,7 +353,7 @@ export interface ApprovalDecision {
   call: string;
   /** What the person saw: a call that has changed since is not decided by it. */
   digest?: string;
-  verdict: 'approve' | 'reject' | 'edit' | 'result';
+  verdict: 'approve' | 'reject' | 'edit' | 'result' | 'again' | 'stop';
   /** With `edit`: the arguments that the call runs with instead. */
   input?: Json;
   /** With `result`: what the call comes to, without being run. */
@@ -404,6 +416,8 @@ export interface ExecuteToolInput {
   approved?: string;
   /** An earlier attempt was cut off by a pause, and may have reached the tool. */
   repeated?: true;
+  /** How often a person has said that the call is to be done again: part of its idempotency key. */
+  again?: number;
 }
 
 /** The result of `executeTool`. */
@@ -414,6 +428,8 @@ export interface ToolResult {
   refused?: true;
   /** Not executed: the call needs a decision that it does not have, as the definition has changed. */
   needsDecision?: ApprovalPlan;
+  /** The tool was started, and a person is to say what became of it. */
+  uncertain?: Uncertainty;
   /** Bytes the output took after encoding. */
   bytes: number;
   digest: string;

@@ -104,7 +104,7 @@ function planTool({ tool, timeoutMs, retry, maxBytes }: RegisteredTool): RunPlan
     effect: tool.effect ?? 'once',
     timeoutMs,
     maxBytes,
-    ...(tool.whenUncertain === 'tell' && { whenUncertain: 'tell' as const }),
+    ...(tool.whenUncertain && tool.whenUncertain !== 'fail' && { whenUncertain: tool.whenUncertain }),
     ...(Object.keys(retry).length > 0 && { retry }),
   };
 }

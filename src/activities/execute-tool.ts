@@ -1,6 +1,6 @@
 import { ApplicationFailure, type Context } from '@temporalio/activity';
 import type { ToolContext } from '../agents/define-tool.ts';
-import { ToolError } from '../agents/define-tool.ts';
+import { NotDone, ToolError } from '../agents/define-tool.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
 import { digestJson, digestText } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
@@ -11,6 +11,7 @@ import {
   type ExecuteToolInput,
   type Json,
   type ToolResult,
+  type Uncertainty,
 } from '../protocol.ts';
 import type { TrackedActivity } from './activity-watch.ts';
 import { approvalFor } from './approval.ts';
@@ -20,6 +21,7 @@ import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
+import { wasReset } from './was-reset.ts';
 
 /** What heartbeats carry from one attempt to the next. */
 interface AttemptRecord {
@@ -36,7 +38,12 @@ interface Running {
 }
 
 /** What running a tool came to, before it is bounded. */
-type Outcome = { value: unknown } | { error: string } | { refused: string } | { needsDecision: ApprovalPlan };
+type Outcome =
+  | { value: unknown }
+  | { error: string }
+  | { refused: string }
+  | { needsDecision: ApprovalPlan }
+  | { uncertain: Uncertainty };
 
 /**
  * Runs one tool call. What the model can mend comes back as a result; what may pass is thrown for Temporal to repeat, as
@@ -86,11 +93,14 @@ async function attempt(
     // It was no `once` tool when the model decided, or there would be no second attempt.
     return uncertain(tool, `An earlier attempt of the tool "${input.tool}" was cut short`);
   }
+  if (effect === 'once' && (await wasReset(context))) {
+    return uncertain(tool, `The run was reset while the tool "${input.tool}" was under way`);
+  }
   try {
     const output = await runTool(tool, checked.input, value, input, running);
     return await checkOutput(tool, output);
   } catch (thrown) {
-    if (thrown instanceof ToolError) return { error: thrown.message };
+    if (thrown instanceof ToolError || thrown instanceof NotDone) return { error: thrown.message };
     if (context.cancellationSignal.aborted) throw thrown;
     const said = `The tool "${input.tool}" failed: ${describeThrown(thrown)}`;
     if (effect === 'once') return uncertain(tool, said);
@@ -103,6 +113,7 @@ async function attempt(
 
 /** A throw proves nothing about the effect: the answer may have been lost after it happened. */
 function uncertain({ tool }: RegisteredTool, said: string): Outcome {
+  if (tool.whenUncertain === 'ask') return { uncertain: { why: said } };
   if (tool.whenUncertain === 'tell')
     return { error: `${said}. It may or may not have taken effect; do not repeat it blindly.` };
   throw failure(
@@ -142,7 +153,7 @@ async function runTool(
   { tool, timeoutMs }: RegisteredTool,
   checked: unknown,
   value: Json,
-  { agent }: ExecuteToolInput,
+  { agent, again }: ExecuteToolInput,
   { context, tracked, record }: Running,
 ): Promise<unknown> {
   const { activityId, workflowExecution } = context.info;
@@ -158,7 +169,13 @@ async function runTool(
       record.progress = progress;
       context.heartbeat(record);
     },
-    idempotencyKey: digestText(workflowId, position, tool.name, digestJson(value)),
+    idempotencyKey: digestText(
+      workflowId,
+      position,
+      tool.name,
+      digestJson(value),
+      ...(again === undefined ? [] : [String(again)]),
+    ),
     deadline: new Date(Date.now() + timeoutMs),
     log: context.log,
     run: { workflowId, runId, agent, call: position },
@@ -203,6 +220,7 @@ async function toResult(
     const { needsDecision } = outcome;
     return { output: null, needsDecision, bytes: 0, digest: needsDecision.digest };
   }
+  if ('uncertain' in outcome) return { output: null, ...outcome, bytes: 0, digest: activityId };
   const value = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
   const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
     converter: context.client.options.loadedDataConverter,

@@ -10,7 +10,7 @@ export interface ToolContext {
   heartbeat(details?: unknown): void;
   /**
    * The same for every attempt of this call, also after a crash or a Reset, and different for every other call: workflow
-   * id, position, and digest of tool and arguments. Hand it to the system that the tool acts on.
+   * id, position, digest of tool and arguments, and how often a person had it done again. Hand it to the system that the tool acts on.
    */
   idempotencyKey: string;
   /** When this attempt's time is up. A slow tool checks it before its effect: afterwards the call may be running elsewhere. */
@@ -56,10 +56,11 @@ export interface ToolOptions<Name extends string, In extends z.ZodType, Out exte
    */
   effect?: Effect;
   /**
-   * What happens to a `once` call that may or may not have taken effect (its worker died): `fail` ends the run as
-   * `EffectUncertain`, `tell` lets the model know. Default `fail`.
+   * What happens to a `once` call that may or may not have taken effect (its worker died, or it threw): `fail` ends the run as
+   * `EffectUncertain`, `tell` lets the model know, `ask` has a person decide: it happened, it did not, do it again, or stop. Default
+   * `fail`.
    */
-  whenUncertain?: 'fail' | 'tell';
+  whenUncertain?: 'fail' | 'tell' | 'ask';
   /**
    * Whether a person must approve a call before it runs: always, never, or as a function of the arguments, called on the worker.
    * It is asked again when the call is about to run, as the definition may have changed while it waited. Default `false`.
@@ -138,6 +139,14 @@ export function defineTool<
 >(options: ToolOptions<Name, In, Out>): Tool<Name, In, Out>;
 export function defineTool(options: object): object {
   return Object.freeze({ ...options, kind: 'tool' as const });
+}
+
+/**
+ * Thrown by a `once` tool that knows that nothing has happened: "the account is locked, no money was sent". The model is told. Any other
+ * error of such a tool proves nothing, as the answer may have been lost after the effect.
+ */
+export class NotDone extends Error {
+  override readonly name = 'NotDone';
 }
 
 /**

@@ -156,7 +156,8 @@ class Translator {
         return { type: 'tool-started', ...this.call(record.id), ...(input !== undefined && { input }) };
       }
       case 'tool-finished': {
-        const { output, error, refused } = record.result;
+        const { output, error, refused, uncertain } = record.result;
+        if (uncertain) return { type: 'tool-failed', ...this.call(record.id), message: uncertain.why };
         const isError = error === true || refused === true;
         return {
           type: 'tool-finished',

@@ -149,7 +149,12 @@ function resultItem(
   }
   if ('rejected' in ref) {
     const { reason } = contents.decision(ref.decision);
-    const output = rejectionText(isDeferred(ref.rejected, since, contents), reason);
+    const what = ref.uncertain
+      ? 'The outcome was unclear, and a person says that it did not happen'
+      : isDeferred(ref.rejected, since, contents)
+        ? 'The call failed'
+        : 'Not executed: a person rejected this call';
+    const output = `${what}${reason ? `: ${reason}` : '.'}`;
     return { type: 'result', id: callItem(ref.rejected, since, contents).id, output, error: true };
   }
   if ('supplied' in ref) {
@@ -188,11 +193,6 @@ function isDeferred(id: string, since: readonly Since[], contents: Contents): bo
   const { decision } = replyOf(reply, since, contents);
   const plan = decision.kind === 'calls' ? decision.calls[index] : undefined;
   return plan !== undefined && 'tool' in plan && plan.approval?.deferred === true;
-}
-
-function rejectionText(deferred: boolean, reason: string | undefined): string {
-  const what = deferred ? 'The call failed' : 'Not executed: a person rejected this call';
-  return `${what}${reason ? `: ${reason}` : '.'}`;
 }
 
 /** An output that no activity has bounded, as the model sees it. */

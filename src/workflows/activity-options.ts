@@ -40,14 +40,19 @@ export function toolAttempts({ effect, retry }: RunPlan): number {
   return effect === 'once' ? 1 : (retry?.maximumAttempts ?? defaultAttempts);
 }
 
+/** How long one attempt of a tool call may take. */
+export function startToCloseMs({ timeoutMs = 300_000 }: RunPlan): number {
+  return timeoutMs + 30_000;
+}
+
 /** The options of a tool call. A `once` call has one attempt: whether it may be repeated is not Temporal's to say. */
 export function toolCallOptions(activityId: string, summary: string, plan: RunPlan): ActivityOptions {
-  const { effect, timeoutMs = 300_000, retry = {} } = plan;
+  const { effect, retry = {} } = plan;
   return {
     activityId,
     summary,
     // The tool is cut off at its timeout by its own activity, which then can say so; the rest is for storing the result.
-    startToCloseTimeout: timeoutMs + 30_000,
+    startToCloseTimeout: startToCloseMs(plan),
     heartbeatTimeout: heartbeatTimeoutMs,
     retry: {
       maximumAttempts: effect === 'once' ? 1 : toolAttempts(plan) + crashAllowance,

@@ -15,6 +15,7 @@ import type {
   Json,
   PendingApproval,
   TreePlace,
+  Uncertainty,
 } from '../protocol.ts';
 import type { ApprovalsState } from '../run-state.ts';
 import { checkOptions } from './activity-options.ts';
@@ -29,7 +30,7 @@ import {
 /** What became of a call that waited for a person. `id` names the decision, whose content stays in the history. */
 export type Verdict =
   | { kind: 'approve'; id: string; digest: string; input?: Json }
-  | { kind: 'reject' | 'result'; id: string }
+  | { kind: 'reject' | 'result' | 'again' | 'stop'; id: string }
   | { kind: 'timed out'; why: string };
 
 interface Waiting extends PendingApproval {
@@ -40,6 +41,9 @@ interface Waiting extends PendingApproval {
 }
 
 const mostDecided = 1_000;
+const waitsForResult = 'the call waits for its result: complete or fail it';
+const wasStarted =
+  'the call was started already: say what it came to (result), that it did not happen (reject), or that it is to be done again or to stop';
 
 /**
  * The calls that wait for a person. A decision is for one call as the person saw it, counts once, and is refused for anything else:
@@ -103,7 +107,7 @@ export class Approvals {
   /** Waits until a person has decided on the call, or the time for it is up. */
   async wait(call: string, tool: string, plan: ApprovalPlan, edited?: string): Promise<Verdict> {
     const { workflowId } = workflowInfo();
-    const { digest, timeoutMs, deferred } = plan;
+    const { digest, timeoutMs, deferred, uncertain } = plan;
     const entry: Waiting = {
       id: `${workflowId}#${call}`,
       workflowId,
@@ -114,6 +118,7 @@ export class Approvals {
       since: Date.now(),
       ...(edited !== undefined && { edited }),
       ...(deferred && { deferred }),
+      ...(uncertain && { uncertain }),
       plan,
     };
     this.waiting.set(call, entry);
@@ -140,18 +145,24 @@ export class Approvals {
     if (decision.digest !== undefined && decision.digest !== entry.digest) {
       return 'the call has changed since it was shown; look at it again';
     }
+    const { uncertain } = entry;
     switch (decision.verdict) {
       case 'reject':
         return undefined;
+      case 'again':
+      case 'stop':
+        return uncertain
+          ? tooEarly(decision.verdict, uncertain)
+          : 'it is for calls that were started already';
       case 'approve':
-        return entry.deferred ? 'the call waits for its result: complete or fail it' : undefined;
+        return uncertain ? wasStarted : entry.deferred ? waitsForResult : undefined;
       case 'edit':
-        if (entry.deferred) return 'the call waits for its result: complete or fail it';
+        if (uncertain || entry.deferred) return uncertain ? wasStarted : waitsForResult;
         return decision.input === undefined ? 'it needs the new arguments as "input"' : undefined;
       case 'result':
         return decision.output === undefined ? 'it needs the result as "output"' : undefined;
       default:
-        return 'its verdict must be "approve", "reject", "edit" or "result"';
+        return 'its verdict must be "approve", "reject", "edit", "result", "again" or "stop"';
     }
   }
 
@@ -233,6 +244,11 @@ export class Approvals {
 
 function pending({ plan: _plan, verdict: _verdict, busy: _busy, ...rest }: Waiting): PendingApproval {
   return rest;
+}
+
+function tooEarly(verdict: 'again' | 'stop', { againFrom = 0 }: Uncertainty): string | undefined {
+  if (verdict === 'stop' || Date.now() >= againFrom) return undefined;
+  return `the worker that had the call may still be at it: do it again from ${new Date(againFrom).toISOString()} on`;
 }
 
 function timedOut(tool: string, { timeoutMs = 0, onTimeout }: ApprovalPlan): Verdict {

@@ -10,15 +10,17 @@ import { failure, failureTypes, type FailureType } from '../failures.ts';
 import {
   callsOf,
   repeatedId,
+  type ApprovalPlan,
   type ExecuteToolInput,
   type Json,
   type ModelTurn,
   type RunPlan,
   type Since,
   type ToolResult,
+  type Uncertainty,
 } from '../protocol.ts';
 import { summary } from '../summary.ts';
-import { toolAttempts, toolCallOptions } from './activity-options.ts';
+import { startToCloseMs, toolAttempts, toolCallOptions } from './activity-options.ts';
 import type { Run } from './run.ts';
 
 /** How often and how long apart a `once` call is offered again whose attempt did not reach the tool. */
@@ -72,6 +74,13 @@ export class ToolCall {
       const decided = approval && (await this.decided(approval));
       if (decided) return decided;
       const outcome = await executor((maxBytes) => this.execute(maxBytes));
+      if (outcome.result?.uncertain) {
+        const settled = await this.settled(outcome.result.uncertain);
+        if (settled) return settled;
+        // Leave to run it was given before.
+        approval = undefined;
+        continue;
+      }
       // A deploy has changed the definition while the call waited: what was approved is not what would run.
       approval = outcome.result?.needsDecision;
       if (!approval) return outcome;
@@ -97,6 +106,29 @@ export class ToolCall {
         return { ref: { supplied: position, decision: verdict.id } };
       case 'timed out':
         return { ref: { failed: position, why: verdict.why } };
+      default:
+        throw failure('DecisionRefused', `the verdict "${verdict.kind}" is for calls that were started`);
+    }
+  }
+
+  /** Has a person say what became of the call; the outcome, unless it is to be done again. */
+  private async settled(uncertain: Uncertainty): Promise<CallOutcome | undefined> {
+    const { position, plan } = this;
+    const digest = repeatedId(`${position} uncertain`, this.scheduled);
+    const approval: ApprovalPlan = { digest, uncertain, checksOutput: true };
+    const verdict = await this.run.approvals.wait(position, plan.tool, approval, this.edited);
+    switch (verdict.kind) {
+      case 'result':
+        return { ref: { supplied: position, decision: verdict.id } };
+      case 'reject':
+        return { ref: { rejected: position, decision: verdict.id, uncertain: true } };
+      case 'again': {
+        const { repeated: _cutOff, ...input } = this.input;
+        this.input = { ...input, again: (input.again ?? 0) + 1 };
+        return undefined;
+      }
+      default:
+        throw failure('EffectUncertain', `${uncertain.why}. A person decided to stop the run`);
     }
   }
 
@@ -108,6 +140,16 @@ export class ToolCall {
       if (outcome !== 'again') return outcome;
       await sleep(offerPauseMs);
     }
+  }
+
+  private explained(id: string, thrown: ActivityFailure): CallOutcome {
+    const { plan } = this;
+    const why = whyOf(thrown, plan);
+    if (plan.effect !== 'once' || plan.whenUncertain !== 'ask')
+      return { ref: { failed: id, why: explain(why, plan) } };
+    // A frozen worker may wake, and go on until its own time is up.
+    const uncertain = { why, againFrom: Date.now() + startToCloseMs(plan) };
+    return { ref: { failed: id, why }, result: { output: null, uncertain, bytes: 0, digest: id } };
   }
 
   private async attempt(maxBytes: number): Promise<CallOutcome | 'again'> {
@@ -125,7 +167,7 @@ export class ToolCall {
       if (isCancellation(thrown)) this.input = { ...this.input, repeated: true };
       if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
       if (plan.effect === 'once' && this.scheduled < mostOffers && mayReachTool(thrown)) return 'again';
-      return { ref: { failed: id, why: explain(thrown, plan) } };
+      return this.explained(id, thrown);
     }
   }
 }
@@ -155,8 +197,8 @@ function mayReachTool(thrown: ActivityFailure): boolean {
   return didNotReachTool(thrown) && !final;
 }
 
-/** What the model is told of a call whose activity failed; throws where that ends the run. */
-function explain(thrown: ActivityFailure, plan: RunPlan): string {
+/** What is said of a call whose activity failed; throws where that ends the run. */
+function whyOf(thrown: ActivityFailure, plan: RunPlan): string {
   const { cause } = thrown;
   if (cause instanceof ApplicationFailure) {
     const disposition = cause.type && (failureTypes as Record<string, string>)[cause.type];
@@ -166,7 +208,11 @@ function explain(thrown: ActivityFailure, plan: RunPlan): string {
     cause instanceof TimeoutFailure
       ? `its worker did not answer (${cause.timeoutType})`
       : (cause?.message ?? thrown.message);
-  const why = `The tool "${plan.tool}" failed: ${said}`.slice(0, 1_000);
+  return `The tool "${plan.tool}" failed: ${said}`.slice(0, 1_000);
+}
+
+/** What the model is told of a call whose activity failed; throws where that ends the run. */
+function explain(why: string, plan: RunPlan): string {
   if (plan.effect !== 'once') return why;
   const warning = 'It may or may not have taken effect';
   if (plan.whenUncertain === 'tell') return `${why}. ${warning}; do not repeat it blindly.`;

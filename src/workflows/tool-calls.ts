@@ -1,4 +1,4 @@
-import { condition } from '@temporalio/workflow';
+import { CancelledFailure, condition } from '@temporalio/workflow';
 import { callId, type CallPlan, type ModelTurn, type RunPlan, type Since } from '../protocol.ts';
 import { delegate } from './delegation.ts';
 import type { Run } from './run.ts';
@@ -41,8 +41,15 @@ export async function runToolCalls(
     return ref;
   };
   const [only] = plans;
-  const since = only && plans.length === 1 ? [await answer(only, 0)] : await Promise.all(plans.map(answer));
-  return { since, allRefused: refusals === plans.length };
+  if (only && plans.length === 1) return { since: [await answer(only, 0)], allRefused: refusals === 1 };
+  try {
+    const since = await Promise.all(plans.map(answer));
+    return { since, allRefused: refusals === plans.length };
+  } catch (thrown) {
+    // A call that ends the run does not keep the outcome of those beside it from being recorded.
+    await bounds.settle();
+    throw thrown;
+  }
 }
 
 /**
@@ -53,9 +60,16 @@ class TurnBounds {
   private free = mostInFlight;
   private left = turnBytes;
   private waiting: number;
+  private closed = false;
 
   constructor(calls: number) {
     this.waiting = calls;
+  }
+
+  /** Waits for the tools that run, and starts no other. */
+  async settle(): Promise<void> {
+    this.closed = true;
+    await condition(() => this.free === mostInFlight);
   }
 
   async run<T extends { result?: { bytes: number; needsDecision?: unknown } }>(
@@ -63,6 +77,7 @@ class TurnBounds {
     execute: (maxBytes: number) => Promise<T>,
   ): Promise<T> {
     while (this.free === 0) await condition(() => this.free > 0);
+    if (this.closed) throw new CancelledFailure('the run ends');
     this.free -= 1;
     const share = Math.min(maxBytes, Math.floor(this.left / Math.max(1, this.waiting)));
     this.waiting -= 1;

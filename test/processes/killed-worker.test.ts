@@ -13,8 +13,8 @@ import { startWorkerProcess, type WorkerProcess } from '../support/processes/wor
 import { connectToTemporal } from '../support/temporal.ts';
 
 /** Where a run is when its worker dies: in its second model call, or in this tool. */
-type Place = 'model' | 'read' | 'charge' | 'send' | 'post';
-const places: Place[] = ['model', 'read', 'charge', 'send', 'post'];
+type Place = 'model' | 'read' | 'charge' | 'send' | 'post' | 'wire';
+const places: Place[] = ['model', 'read', 'charge', 'send', 'post', 'wire'];
 
 /** What Temporal needs to notice and to start the next attempt is 15 seconds; the rest is for a busy machine. */
 const noticedWithinMs = 20_000;
@@ -112,6 +112,33 @@ describe('a worker killed with -9', () => {
       expect(pidsOf(lookUps)).toEqual([workers[0]?.pid]);
     }
   });
+});
+
+test('E3: a worker killed with -9 after the effect of a once tool that asks: a person says that it happened, and cannot yet have it done again', async () => {
+  const run = interrupted.wire;
+  await vi.waitFor(async () => expect(await run.approvals()).toHaveLength(1), { timeout: 30_000 });
+  const [call] = await run.approvals();
+  expect(call).toMatchObject({
+    tool: 'wire',
+    arguments: { amount: 2 },
+    uncertain: { why: expect.stringContaining('did not answer') },
+  });
+  // The worker might only have been frozen.
+  expect(call?.uncertain?.againFrom).toBeGreaterThan(Date.now() + 4 * 60_000);
+  await expect(run.decide(call?.id ?? '', { verdict: 'again' })).rejects.toMatchObject({
+    cause: { type: 'DecisionRefused', message: expect.stringContaining('may still be at it') },
+  });
+  await expect(run.decide(call?.id ?? '', { verdict: 'approve' })).rejects.toMatchObject({
+    cause: { message: expect.stringContaining('started already') },
+  });
+  await run.decide(call?.id ?? '', {
+    verdict: 'result',
+    output: 'wired 2',
+    by: 'Ada',
+    digest: call?.digest ?? '',
+  });
+  expect((await run.result()).output).toEqual(undisturbed.wire);
+  expect(effectsOf('wire')).toHaveLength(1);
 });
 
 function startWorker(): WorkerProcess {

@@ -72,8 +72,20 @@ const post = defineTool({
   },
 });
 
+const wire = defineTool({
+  name: 'wire',
+  description: 'Wires money.',
+  input,
+  effect: 'once',
+  whenUncertain: 'ask',
+  async execute({ amount }, context) {
+    note('wire', context);
+    return await unlessHeld(`wired ${amount}`);
+  },
+});
+
 export const clerk = defineAgent({
   name: 'clerk',
   instructions: 'Do what you are told.',
-  tools: [lookUp, read, charge, send, post],
+  tools: [lookUp, read, charge, send, post, wire],
 });
