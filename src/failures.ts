@@ -61,6 +61,8 @@ export const failureTypes = {
   ConversationClosed: 'end',
   /** The run ended before it had answered the message. */
   MessageUnanswered: 'end',
+  /** A rewind would pass a `once` tool that was started. */
+  EffectsWouldRepeat: 'end',
   /** `start` found another run under the same id. */
   RunIdInUse: 'end',
 } as const satisfies Record<string, 'retry' | 'end'>;

@@ -70,6 +70,8 @@ export interface AgentStart {
   /** Checked against the agent's input schema by the first turn; read from the history afterwards. */
   input?: Json;
   limits?: Limits;
+  /** Replaces the agent's model. */
+  model?: string;
   /** The share of the parent's limits that this run may use, where it has a parent. No limit of its own exceeds it. */
   lease?: Limits;
   /** The conversation so far, where another agent handed over. */
@@ -126,7 +128,10 @@ export interface TreePlace {
  * queue; otherwise by value.
  */
 export type Inheritance =
-  { from: { workflowId: string; runId: string; id: string; since: Since[] } } | { items: Item[] };
+  | { from: { workflowId: string; runId: string; id: string; since: Since[] } }
+  | { items: Item[] }
+  /** Too large for one payload: its JSON in parts, in order, which come as `replyPart` signals with these digests. */
+  | { parts: string[] };
 
 /** What a run has used. */
 export interface RunTotals {
@@ -197,6 +202,8 @@ export interface CallModelInput {
   since: Since[];
   /** Milliseconds since the epoch at which the run's deadline passes. */
   deadline?: number;
+  /** Replaces the agent's model. */
+  model?: string;
   /** Make the conversation shorter, whether or not the model could still take it. */
   compact?: true;
 }

@@ -56,6 +56,7 @@ export async function callModel(
       workflowId,
       number: input.turn,
       defaultModel: provider.defaultModel,
+      model: input.model,
     });
     const shorter = await compact(dependencies, registered, { conversation, definition, input, context });
     if (shorter) {

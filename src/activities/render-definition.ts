@@ -19,10 +19,10 @@ export interface RenderedDefinition {
 export async function renderDefinition(
   registered: RegisteredAgent,
   conversation: Conversation,
-  turn: { workflowId: string; number: number; defaultModel: string },
+  turn: { workflowId: string; number: number; defaultModel: string; model?: string | undefined },
 ): Promise<RenderedDefinition> {
   const { agent, source, surface } = registered;
-  const model = agent.model ?? turn.defaultModel;
+  const model = turn.model ?? agent.model ?? turn.defaultModel;
   const last =
     conversation.definition === undefined ? undefined : conversation.definitions.get(conversation.definition);
   const perTurn = typeof agent.instructions === 'function' && agent.instructionsPer === 'turn';

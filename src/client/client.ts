@@ -15,6 +15,7 @@ import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
 import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
 import { summary } from '../summary.ts';
+import { forkRun, type ForkOptions } from './fork.ts';
 import { RunHandle } from './run-handle.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
 
@@ -150,6 +151,19 @@ export class CadenzaClient {
     const sent = await sendMessage(this.temporal, name, conversationId, text, { ...options, taskQueue });
     const run = new RunHandle(this.temporal, conversationId);
     return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
+  }
+
+  /**
+   * Starts a new run from any turn of another, open or closed: the conversation goes along by value, calls without a result are answered as not
+   * executed. Needs no worker of the old run.
+   *
+   * Throws a `TypeError` for a turn that the run does not have, and where nothing is left to answer; `TranscriptGone` where its history is.
+   */
+  async fork<Output = Json>(id: string, options: ForkOptions = {}): Promise<RunHandle<Output>> {
+    const { taskQueue = this.taskQueue } = options;
+    const source = new RunHandle(this.temporal, id).source();
+    const forked = await forkRun(this.temporal, source, id, { ...options, taskQueue });
+    return new RunHandle(this.temporal, forked);
   }
 
   /** The handle of a run that exists. Without a `runId` it means the latest run under the id. */

@@ -8,6 +8,8 @@ export {
 export { RunHandle, type RunDescription, type WaitingCall } from './run-handle.ts';
 export type { Answer } from './answers.ts';
 export type { SendOptions, SentMessage } from './send.ts';
+export type { ForkOptions } from './fork.ts';
+export type { RewindOptions } from './rewind.ts';
 export type { RunEvent } from './run-events.ts';
 export { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
 export { createPayloadReader, type PayloadOwner, type PayloadReader } from '../transcript/payload-reader.ts';

@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { WorkflowFailedError, type Client, type WorkflowHandle } from '@temporalio/client';
+import {
+  WorkflowFailedError,
+  type Client,
+  type WorkflowExecutionDescription,
+  type WorkflowHandle,
+} from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { failure } from '../failures.ts';
 import {
@@ -21,6 +26,8 @@ import { readInheritance, readTranscript, type TranscriptSource } from '../trans
 import { RecordReader } from '../transcript/records.ts';
 import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
 import { waitForAnswer, type Answer } from './answers.ts';
+import { chainOf } from './chain.ts';
+import { rewindRun, type RewindOptions } from './rewind.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
@@ -78,7 +85,7 @@ export class RunHandle<Output> {
 
   /** Where the run stands now. A run whose workers are all away is described without what it is doing. */
   async status(): Promise<RunDescription> {
-    const description = await this.handle.describe();
+    const description = await this.describe();
     const { workflowId, runId, status, startTime, closeTime } = description;
     const base = {
       workflowId,
@@ -243,9 +250,18 @@ export class RunHandle<Output> {
     });
   }
 
+  /** The newest run of the chain that begins with this one; another run under the same id is not meant. */
+  private async describe(): Promise<WorkflowExecutionDescription> {
+    const newest = await this.handle.describe();
+    const { runId, workflowId } = this;
+    const first = newest.raw.workflowExecutionInfo?.firstRunId;
+    if (runId === undefined || newest.runId === runId || first === runId) return newest;
+    return await this.client.workflow.getHandle(workflowId, runId).describe();
+  }
+
   /** Who asked the newest run of the chain to stop, and why. */
   private async cancelRequest(): Promise<{ by?: string; reason?: string } | undefined> {
-    const { runId } = await this.handle.describe();
+    const { runId } = await this.describe();
     const records = new RecordReader(this.payloads());
     for await (const page of readReverse(this.client.workflow, { workflowId: this.workflowId, runId }, 16)) {
       for (const event of page) {
@@ -258,7 +274,7 @@ export class RunHandle<Output> {
 
   /** The agent and input that the run was started with. */
   async startedWith(): Promise<AgentStart | undefined> {
-    const { runId } = await this.handle.describe();
+    const { runId } = await this.describe();
     const records = new RecordReader(this.payloads());
     for await (const page of readForward(this.client.workflow, { workflowId: this.workflowId, runId })) {
       const first = page[0] && (await records.read(page[0]));
@@ -269,15 +285,34 @@ export class RunHandle<Output> {
 
   /** Every request that the model answered so far, as it was sent: rebuilt from the history, without the agents' code. */
   async requests(): Promise<RebuiltRequest[]> {
-    const { runId } = await this.handle.describe();
-    const pages = readForward(this.client.workflow, { workflowId: this.workflowId, runId });
-    return await rebuildRequests(flatten(pages), this.payloads(), async (inheritance) =>
-      readInheritance(this.source(), inheritance),
-    );
+    const { workflowId } = this;
+    const { runId } = await this.describe();
+    const requests: RebuiltRequest[] = [];
+    for (const each of await chainOf(this.client.workflow, workflowId, runId)) {
+      const pages = readForward(this.client.workflow, { workflowId, runId: each });
+      const some = await rebuildRequests(flatten(pages), this.payloads(), async (inheritance) =>
+        readInheritance(this.source(), inheritance),
+      );
+      requests.push(...some);
+    }
+    return requests;
   }
 
-  /** How this run, and others of its tree, are read. */
-  private source(): TranscriptSource {
+  /**
+   * Takes the run back to before a turn, by Temporal's Reset: the turn is asked anew, and what came after it is gone from the run. Returns the
+   * handle of the run as it then is. A turn of before the last continue-as-new is out of reach; fork the run instead.
+   *
+   * Throws `EffectsWouldRepeat` where a `once` tool was started after it, and a `TypeError` for a turn that the run does not have.
+   */
+  async rewind(options: RewindOptions): Promise<RunHandle<Output>> {
+    const { workflowId } = this;
+    const { runId } = await this.describe();
+    await rewindRun(this.client, this.source(), { workflowId, runId }, options);
+    return new RunHandle(this.client, workflowId);
+  }
+
+  /** How this run, and others of its tree, are read. @internal */
+  source(): TranscriptSource {
     return { source: this.client.workflow, readerFor: (id) => this.payloads(id) };
   }
 

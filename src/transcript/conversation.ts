@@ -37,7 +37,7 @@ export interface Conversation {
 export interface Contents {
   input(): Json | undefined;
   /** The conversation that another run handed over. */
-  inherited(): readonly Item[];
+  inherited(): { items: readonly Item[]; input?: Json };
   /** What the run that this one continues left. */
   continued(): CarriedConversation & { input?: Json };
   /** What the child run that answers a call came to. */
@@ -76,8 +76,8 @@ export function extend(
     } else if ('inherited' in ref) {
       const inherited = contents.inherited();
       // What the first agent was asked stands for the input of the next.
-      input = firstRequest(inherited);
-      items.push(...inherited);
+      input = inherited.input ?? firstRequest(inherited.items);
+      items.push(...inherited.items);
     } else if ('continued' in ref) {
       const carried = contents.continued();
       input = carried.input;

@@ -28,7 +28,7 @@ export async function readTranscript(from: TranscriptSource, run: RunReference):
 /** Adds events to a transcript, and with a run's first event what was handed over to the run. */
 export async function addEvents(
   transcript: Transcript,
-  records: RecordReader,
+  records: Pick<RecordReader, 'read'>,
   events: Iterable<HistoryEvent>,
   from: TranscriptSource,
 ): Promise<void> {
@@ -36,7 +36,8 @@ export async function addEvents(
     const record = await records.read(event);
     if (!record) continue;
     if (record.kind === 'started' && record.start.conversation) {
-      transcript.inherit(await readInheritance(from, record.start.conversation));
+      const { conversation } = record.start;
+      transcript.inherit('parts' in conversation ? conversation : await readInheritance(from, conversation));
     }
     transcript.add(record);
   }
@@ -45,7 +46,7 @@ export async function addEvents(
 /** What was handed over, from the start of a run or from the history of the run that handed over. */
 export async function readInheritance(
   from: TranscriptSource,
-  inheritance: Inheritance,
+  inheritance: Exclude<Inheritance, { parts: string[] }>,
 ): Promise<readonly Item[]> {
   if ('items' in inheritance) return inheritance.items;
   const { workflowId, runId, id, since } = inheritance.from;

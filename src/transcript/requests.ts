@@ -26,7 +26,9 @@ export interface RebuiltRequest {
 export async function rebuildRequests(
   events: Iterable<HistoryEvent> | AsyncIterable<HistoryEvent>,
   payloads: PayloadReader,
-  inherited: (inheritance: Inheritance) => Promise<readonly Item[]> = inheritedByValue,
+  inherited: (
+    inheritance: Exclude<Inheritance, { parts: string[] }>,
+  ) => Promise<readonly Item[]> = inheritedByValue,
 ): Promise<RebuiltRequest[]> {
   const transcript = new Transcript();
   const records = new RecordReader(payloads);
@@ -35,7 +37,8 @@ export async function rebuildRequests(
     const record = await records.read(event);
     if (!record) continue;
     if (record.kind === 'started' && record.start.conversation) {
-      transcript.inherit(await inherited(record.start.conversation));
+      const { conversation } = record.start;
+      transcript.inherit('parts' in conversation ? conversation : await inherited(conversation));
     }
     transcript.add(record);
     if (record.kind !== 'model-replied') continue;
@@ -59,7 +62,9 @@ export async function rebuildRequests(
   });
 }
 
-async function inheritedByValue(inheritance: Inheritance): Promise<readonly Item[]> {
+async function inheritedByValue(
+  inheritance: Exclude<Inheritance, { parts: string[] }>,
+): Promise<readonly Item[]> {
   if ('items' in inheritance) return inheritance.items;
   const { workflowId } = inheritance.from;
   throw failure('TranscriptGone', `the conversation began in run ${workflowId}, whose history is needed too`);

@@ -1,4 +1,5 @@
 import { failure } from '../failures.ts';
+import { callId, callsOf, positionOf } from '../protocol.ts';
 import type {
   AgentStart,
   ApprovalDecision,
@@ -28,14 +29,14 @@ export class Transcript implements Contents {
   private readonly decisions = new Map<string, ApprovalDecision>();
   private readonly children = new Map<string, Json>();
   private start: Pick<AgentStart, 'input' | 'continued'> | undefined;
-  private inheritance: readonly Item[] | undefined;
+  private inheritance: readonly Item[] | { parts: readonly string[] } | undefined;
 
   constructor(known?: Conversation) {
     if (known) this.conversations.set(known.id, known);
   }
 
-  /** Takes the conversation that another run handed over. */
-  inherit(items: readonly Item[]): void {
+  /** Takes the conversation that another run handed over, or what its parts are called. */
+  inherit(items: readonly Item[] | { parts: readonly string[] }): void {
     this.inheritance = items;
   }
 
@@ -140,9 +141,38 @@ export class Transcript implements Contents {
     return turn ? this.reply(id, turn.digest).reply : [];
   }
 
-  inherited(): readonly Item[] {
+  inherited(): { items: readonly Item[]; input?: Json } {
     if (!this.inheritance) throw new MissingContent('the conversation that was handed over was not read');
-    return this.inheritance;
+    // Kept, because every call of the run begins with it.
+    if ('parts' in this.inheritance) this.inheritance = this.assemble(this.inheritance.parts);
+    const input = this.start?.input;
+    return { items: this.inheritance, ...(input !== undefined && { input }) };
+  }
+
+  /** The conversation as it stands: what the last call was given, what came of it, and what was said since. */
+  latest(): { items: readonly Item[]; input: Json | undefined } {
+    const id = this.calls.at(-1);
+    const conversation = id === undefined ? undefined : this.conversation(id);
+    const items = [...(conversation?.items ?? [])];
+    if (id !== undefined) items.push(...this.lastReply(id), ...this.lastResults(id));
+    const used = new Set([...this.scheduled.values()].flatMap((since) => since.flatMap(messageOf)));
+    for (const [message, text] of this.messages) {
+      if (!used.has(message)) items.push({ type: 'message', role: 'user', text });
+    }
+    return { items, input: conversation?.input ?? this.start?.input };
+  }
+
+  /** The results that the calls of a reply have so far. */
+  private lastResults(reply: string): Item[] {
+    return callsOf(this.lastReply(reply)).flatMap(({ id }, index): Item[] => {
+      const position = callId(reply, index);
+      const done = [...this.results.keys()].findLast((each) => positionOf(each) === position);
+      const result = done === undefined ? undefined : this.results.get(done);
+      const output = result ? result.output : this.children.get(position);
+      if (output === undefined) return [];
+      const error = result?.error || result?.refused;
+      return [{ type: 'result', id, output, ...(error && { error: true as const }) }];
+    });
   }
 
   continued(): CarriedConversation & { input?: Json } {
@@ -184,6 +214,10 @@ export class Transcript implements Contents {
     if (seen.has(id))
       throw failure('TranscriptCorrupt', `the activity id ${id} appears twice in one history`);
   }
+}
+
+function messageOf(ref: Since): string[] {
+  return 'message' in ref ? [ref.message] : 'said' in ref ? [ref.said] : [];
 }
 
 /** Answers every call that the history leaves without a result, so that a cut-off conversation can go on. */

@@ -80,6 +80,7 @@ function newRun(start: AgentStart): Run {
   const isIdle = input === undefined && !conversation;
   return {
     agent,
+    model: start.model,
     ownLimits: { ...start.limits },
     lease: { ...start.lease },
     limits: state?.limits ?? capped({ ...start.limits }, start.lease),
@@ -215,6 +216,7 @@ async function callModel(
         turn,
         since,
         ...(deadline !== undefined && { deadline }),
+        ...(run.model !== undefined && { model: run.model }),
         ...(shortenAs !== undefined && { compact: true as const }),
       };
       return { id, turn: await activities.callModel(input) };

@@ -66,6 +66,7 @@ export async function continueRun(
       agent: run.agent,
       ...(input !== undefined && { input }),
       limits: run.ownLimits,
+      ...(run.model !== undefined && { model: run.model }),
       lease: run.lease,
       ...(run.tree && { tree: run.tree }),
       control: run.control.current,

@@ -11,6 +11,8 @@ import { totals } from './limits.ts';
 /** What a run keeps between turns: references and numbers, never content. */
 export interface Run {
   readonly agent: string;
+  /** Goes before the agent's own. */
+  readonly model: string | undefined;
   /** Of whoever started the run. */
   readonly ownLimits: Limits;
   /** Of the parent's limits, the part that the run may use. */

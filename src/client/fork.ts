@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import { agentStart, type RunLimits } from '../agent-start.ts';
+import { digestText } from '../digest.ts';
+import { failure } from '../failures.ts';
+import {
+  names,
+  type AgentStart,
+  type Inheritance,
+  type Item,
+  type Json,
+  type ReplyPart,
+} from '../protocol.ts';
+import { inputText } from '../transcript/conversation.ts';
+import type { TranscriptSource } from '../transcript/read-transcript.ts';
+import { closeOpenCalls } from '../transcript/transcript.ts';
+import { chainOf, readRun } from './chain.ts';
+
+/** What a fork does otherwise than the run it comes from. */
+export interface ForkOptions {
+  /** The turn that is asked anew, from 1. Default: the conversation as it stands is continued. */
+  turn?: number;
+  /** The agent that goes on. Default: the same. */
+  agent?: { readonly kind: 'agent'; readonly name: string } | string;
+  /** Replaces what the first agent was asked. */
+  input?: Json;
+  /** Replaces the agent's model. */
+  model?: string;
+  /** Said at the end of the conversation. */
+  message?: string;
+  limits?: RunLimits;
+  /** The new run's workflow id. Default: the old one's with `-fork-` and a random part. */
+  id?: string;
+  taskQueue?: string;
+  /** The run of the chain whose conversation is meant. Default: the newest that has the turn. */
+  runId?: string;
+}
+
+/** Bytes of a conversation that a start carries; a longer one comes in parts. */
+const carriedBytes = 512 * 1024;
+const partLength = 256 * 1024;
+
+interface Origin {
+  start: AgentStart;
+  agent: string;
+  items: Item[];
+  input: Json | undefined;
+}
+
+/** Starts a run from a turn of another, with its conversation by value; returns the new workflow id. */
+export async function forkRun(
+  client: Client,
+  from: TranscriptSource,
+  workflowId: string,
+  options: ForkOptions & { taskQueue: string },
+): Promise<string> {
+  const {
+    turn,
+    message,
+    model,
+    limits,
+    taskQueue,
+    id = `${workflowId}-fork-${randomUUID().slice(0, 8)}`,
+  } = options;
+  const origin = await originOf(client, from, workflowId, options);
+  const agent = typeof options.agent === 'string' ? options.agent : (options.agent?.name ?? origin.agent);
+  const input = options.input ?? origin.input;
+  const items = withInput(origin.items, options.input);
+  if (message !== undefined) items.push({ type: 'message', role: 'user', text: message });
+  const last = items.at(-1);
+  if (last?.type === 'message' && last.role === 'assistant') {
+    throw new TypeError(
+      'The conversation ends with an answer: say with `message` what comes next, or name a `turn`',
+    );
+  }
+  const text = JSON.stringify(items);
+  const parts = Buffer.byteLength(text) > carriedBytes ? partsOf(text) : [];
+  const conversation: Inheritance =
+    parts.length > 0 ? { parts: parts.map(({ digest }) => digest) } : { items };
+  const { input: _none, ...start } = agentStart(agent, null, limits);
+  const { open } = origin.start;
+  const argument: AgentStart = {
+    ...start,
+    ...(input !== undefined && Buffer.byteLength(JSON.stringify(input)) <= carriedBytes && { input }),
+    ...(model !== undefined && { model }),
+    ...(open && { open }),
+    conversation,
+  };
+  const handle = await client.workflow.start(names.workflow, {
+    workflowId: id,
+    taskQueue,
+    args: [argument],
+    workflowIdReusePolicy: 'REJECT_DUPLICATE',
+    staticSummary: `fork of ${workflowId}${turn === undefined ? '' : ` at turn ${turn}`}`,
+  });
+  for (const part of parts) await handle.signal(names.replyPart, part);
+  return id;
+}
+
+async function originOf(
+  client: Client,
+  from: TranscriptSource,
+  workflowId: string,
+  { turn, runId }: ForkOptions,
+): Promise<Origin> {
+  const newest = runId ?? (await client.workflow.getHandle(workflowId).describe()).runId;
+  const chain = await chainOf(from.source, workflowId, newest);
+  const turns: number[] = [];
+  for (const each of chain.toReversed()) {
+    const { transcript, records } = await readRun(from, { workflowId, runId: each });
+    const [started] = records;
+    if (started?.kind !== 'started')
+      throw failure('TranscriptCorrupt', 'the history does not begin with a start');
+    const { start } = started;
+    const base = { start, agent: start.agent };
+    if (turn === undefined) {
+      const { items, input } = transcript.latest();
+      return { ...base, items: closeOpenCalls(items, 'the conversation goes on in another run'), input };
+    }
+    // A turn that was asked again was given the conversation of its last attempt.
+    const call = transcript.calls.findLast(
+      (other) => other === `turn-${turn}` || other.startsWith(`turn-${turn}~`),
+    );
+    if (call !== undefined) {
+      const { items, input } = transcript.conversation(call);
+      return { ...base, items: [...items], input };
+    }
+    turns.push(...transcript.calls.flatMap((other) => Number(/^turn-(\d+)$/.exec(other)?.[1] ?? []) || []));
+  }
+  const known =
+    turns.length > 0 ? `it has turns ${Math.min(...turns)} to ${Math.max(...turns)}` : 'it has no turn yet';
+  throw new TypeError(`The run "${workflowId}" has no turn ${turn}: ${known}`);
+}
+
+function withInput(items: readonly Item[], input: Json | undefined): Item[] {
+  if (input === undefined) return [...items];
+  const first: Item = { type: 'message', role: 'user', text: inputText(input) };
+  const [head] = items;
+  return [first, ...(head?.type === 'message' && head.role === 'user' ? items.slice(1) : items)];
+}
+
+function partsOf(text: string): ReplyPart[] {
+  const whole = digestText(text);
+  return Array.from({ length: Math.ceil(text.length / partLength) }, (_, index) => ({
+    digest: `${whole}.${index}`,
+    text: text.slice(index * partLength, (index + 1) * partLength),
+  }));
+}
