@@ -41,6 +41,10 @@ export const failureTypes = {
   CostLimitReached: 'end',
   DeadlineReached: 'end',
   MistakeLimitReached: 'end',
+  /** The model asked for the same tools with the same arguments again and again. */
+  RepeatLimitReached: 'end',
+  /** A guardrail of the agent stopped an input or an output. */
+  GuardrailTripped: 'end',
   /** A `once` tool may or may not have taken effect, and its author chose to stop. */
   EffectUncertain: 'end',
   /** A tool attempt failed and is repeated under the tool's retry policy. */

@@ -5,6 +5,9 @@ export {
   type AgentOptions,
   type AgentOutput,
   type Compaction,
+  type GuardedInput,
+  type GuardedOutput,
+  type Guardrail,
   type InstructionsContext,
   type ModelSettings,
 } from './agents/define-agent.ts';

@@ -48,7 +48,7 @@ export interface Usage {
 
 /** Bounds on what a model may do in one run. The failure's type says which one ended it. */
 export interface Limits {
-  /** Model calls in this run. Default 50. */
+  /** Model calls, also of the runs below. Default: 50 in this run alone. In a conversation, those of one answer. */
   turns?: number;
   /** Tool calls the model may ask for in one turn. Default 256. */
   toolCallsPerTurn?: number;
@@ -60,6 +60,8 @@ export interface Limits {
   deadlineMs?: number;
   /** Runs below the root: handoffs and delegations of handoffs and delegations. Default 8. */
   depth?: number;
+  /** Turns in a row that ask for the same tools with the same arguments. Default 10. */
+  repeats?: number;
   /** Faulty turns in a row (unknown tools, arguments that fail their schema, empty replies). Default 5. */
   mistakes?: number;
 }
@@ -139,6 +141,17 @@ export interface RunTotals {
   /** US dollars, or `null` where the price of at least one turn's model is not known. */
   cost: number | null;
   turns: number;
+  /**
+   * Attempts of model calls that were repeated, so that the provider may have charged them without a result, and the tokens that they
+   * would have taken in. Absent where there were none.
+   */
+  unconfirmed?: Unconfirmed;
+}
+
+/** Attempts that may have been charged, and their tokens, at least. They count against the limits. */
+export interface Unconfirmed {
+  calls: number;
+  tokens: number;
 }
 
 /** What a run is doing now. */
@@ -204,6 +217,8 @@ export interface CallModelInput {
   deadline?: number;
   /** Replaces the agent's model. */
   model?: string;
+  /** Most tokens of the reply: what the limit on tokens leaves. */
+  maxOutputTokens?: number;
   /** Make the conversation shorter, whether or not the model could still take it. */
   compact?: true;
 }
@@ -243,8 +258,12 @@ export interface ModelTurn {
   usage: Usage;
   /** US dollars; absent where the model's price is not known. */
   cost?: number;
+  /** Attempts that the call took, where they were more than one. */
+  attempts?: number;
   /** Digest of `reply`, `decision` and `definition`. */
   digest: string;
+  /** No model was asked: a guardrail stopped what was said. */
+  unasked?: true;
   /** The reply was too large for one payload: its parts, in order, came as `replyPart` signals with these digests. */
   parts?: string[];
 }
@@ -482,6 +501,8 @@ export const names = {
   say: 'say',
   takeOver: 'takeOver',
   handBack: 'handBack',
+  askLease: 'askLease',
+  lease: 'lease',
 } as const;
 
 /** The activity id of a turn's model call. */

@@ -1,7 +1,7 @@
 /**
  * What a run hands to the one that continues it as new. Types alone: it is JSON, as everything that crosses a boundary.
  */
-import type { DefinitionSnapshot, Item, Limits, Usage, UserMessage } from './protocol.ts';
+import type { DefinitionSnapshot, Item, Limits, Unconfirmed, Usage, UserMessage } from './protocol.ts';
 
 /** Where a conversation stood when its run continued as new. */
 export interface ConversationState {
@@ -39,13 +39,18 @@ export interface RunState {
 
 /** What a run has used so far. */
 export interface Spent {
-  /** Model calls. */
+  /** Model calls, also of the runs below. */
   turns: number;
+  /** Model calls of this run alone. */
+  own: number;
+  unconfirmed?: Unconfirmed;
   usage: Usage;
   /** US dollars of the turns whose price is known. */
   cost: number;
   /** Whether every turn's price is known. */
   priced: boolean;
+  /** What the last turns asked for, and how many of them in a row. */
+  repeats?: { of: string; count: number };
   /** Faulty turns since the last good one. */
   mistakes: number;
 }

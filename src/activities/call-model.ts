@@ -19,6 +19,7 @@ import { closeOpenCalls } from '../transcript/transcript.ts';
 import { compactConversation, planCompaction } from './compaction.ts';
 import { checkValue, decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
+import { guardInput, guardOutput } from './guardrails.ts';
 import { whileAlive } from './liveness.ts';
 import type { ModelReply } from './models/model.ts';
 import { costOf } from './models/prices.ts';
@@ -58,15 +59,22 @@ export async function callModel(
       defaultModel: provider.defaultModel,
       model: input.model,
     });
+    const stopped =
+      begins || input.since.some((ref) => 'message' in ref)
+        ? await guardInput(registered, conversation, workflowId)
+        : undefined;
+    if (stopped) return stopped;
     const shorter = await compact(dependencies, registered, { conversation, definition, input, context });
     if (shorter) {
       store.remember(runId, context.info.activityId, shorter, JSON.stringify(shorter.decision).length);
       return shorter;
     }
     const reply = await ask(dependencies, registered, input, context, () =>
-      chatRequest(definition.snapshot, conversation.items),
+      chatRequest(definition.snapshot, conversation.items, { maxOutputTokens: input.maxOutputTokens }),
     );
-    const decision = carry(registered, conversation, reply, await decide(registered, reply, workflowId));
+    const decided = await decide(registered, reply, workflowId);
+    const guarded = await guardOutput(registered, decided, reply.items, workflowId);
+    const decision = carry(registered, conversation, reply, guarded);
     const cost = costOf(definition.snapshot.model, reply.usage, prices);
     const text = JSON.stringify(reply.items);
     const turn: ModelTurn = {
@@ -77,6 +85,7 @@ export async function callModel(
       ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
       usage: reply.usage,
       ...(cost !== undefined && { cost }),
+      ...(context.info.attempt > 1 && { attempts: context.info.attempt }),
       digest: digestText(text, JSON.stringify(decision), definition.digest),
     };
     store.remember(runId, context.info.activityId, turn, text.length);

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { RunLimits } from '../agent-start.ts';
-import type { Json } from '../protocol.ts';
+import type { Item, Json } from '../protocol.ts';
 import type { Duration } from '../duration.ts';
 import type { AnyTool } from './define-tool.ts';
 import type { Delegate, Handoff } from './routes.ts';
@@ -24,6 +24,31 @@ export interface ModelSettings {
   toolChoice?: 'auto' | 'required' | 'none';
   parallelToolCalls?: boolean;
   seed?: number;
+}
+
+/** What an input guardrail sees. */
+export interface GuardedInput {
+  /** What was said since the model's last word: the input, or messages. */
+  texts: readonly string[];
+  /** The whole conversation. */
+  items: readonly Item[];
+  workflowId: string;
+}
+
+/** What an output guardrail sees. */
+export interface GuardedOutput {
+  output: Json;
+  workflowId: string;
+}
+
+/** A check by code, on the worker. */
+export interface Guardrail<Seen> {
+  /** Names it in failures and to the model. */
+  name: string;
+  /** Returns why the guardrail trips, in words that may be recorded, or nothing. One that throws is repeated as `AgentCodeFailed`. */
+  check: (seen: Seen) => string | undefined | Promise<string | undefined>;
+  /** `end` ends the run as `GuardrailTripped`; `tell` tells the model, which answers again. Default `end`. */
+  onTrip?: 'end' | 'tell';
 }
 
 /**
@@ -68,6 +93,10 @@ export interface AgentOptions<Name extends string, In extends z.ZodType, Out ext
   input?: In;
   /** Default: the text of the model's last reply. */
   output?: Out;
+  /** Look at what people say before the model does. */
+  inputGuardrails?: readonly Guardrail<GuardedInput>[];
+  /** Look at the output before the run ends with it. */
+  outputGuardrails?: readonly Guardrail<GuardedOutput>[];
   limits?: RunLimits;
   /** Tokens that the model takes in. Default: known for OpenAI's models, otherwise 128,000. */
   contextWindow?: number;

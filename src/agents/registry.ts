@@ -137,6 +137,7 @@ function register(
   };
   const limits = limitsOf(agent, note);
   checkCompaction(agent, note);
+  checkGuardrails(agent, note);
   return {
     agent,
     input,
@@ -271,6 +272,20 @@ function checkCompaction({ compaction, contextWindow }: AnyAgent, note: (problem
   if (how !== 'model' && how !== 'truncate') note('compaction.with must be "model" or "truncate"');
   for (const [name, value] of Object.entries({ at, keep })) {
     if (!(value > 0 && value < 1)) note(`compaction.${name} must be between 0 and 1`);
+  }
+}
+
+function checkGuardrails(
+  { inputGuardrails = [], outputGuardrails = [] }: AnyAgent,
+  note: (problem: string) => void,
+): void {
+  for (const [index, { name, check, onTrip = 'end' }] of [
+    ...inputGuardrails,
+    ...outputGuardrails,
+  ].entries()) {
+    if (typeof name !== 'string' || typeof check !== 'function')
+      note(`guardrail ${index + 1} needs a name and a check`);
+    if (!['end', 'tell'].includes(onTrip)) note(`guardrail "${name}": onTrip must be "end" or "tell"`);
   }
 }
 

@@ -36,7 +36,11 @@ const settingNames: Record<string, string> = {
  * The request for a conversation, the same bytes wherever and whenever it is made: instructions, tools and items come from
  * the history alone. Nothing that changes between turns stands before what does not, so that a provider's prompt cache holds.
  */
-export function chatRequest(definition: DefinitionSnapshot, items: readonly Item[]): ChatRequest {
+export function chatRequest(
+  definition: DefinitionSnapshot,
+  items: readonly Item[],
+  { maxOutputTokens }: { maxOutputTokens?: number | undefined } = {},
+): ChatRequest {
   const { model, instructions, tools, output, settings = {} } = definition;
   const request: ChatRequest = {
     model,
@@ -58,6 +62,10 @@ export function chatRequest(definition: DefinitionSnapshot, items: readonly Item
   for (const [name, value] of Object.entries(settings)) {
     const setting = settingNames[name];
     if (setting && !(tools.length === 0 && /tool/.test(setting))) request[setting] = value;
+  }
+  if (maxOutputTokens !== undefined) {
+    const most = request.max_completion_tokens as number | undefined;
+    request.max_completion_tokens = Math.min(most ?? maxOutputTokens, maxOutputTokens);
   }
   return request;
 }

@@ -94,9 +94,9 @@ export function extend(
     } else if ('reply' in ref) {
       const turn = contents.reply(ref.reply, ref.digest);
       if (turn.snapshot) definitions.set(turn.definition, turn.snapshot);
-      definition = turn.definition;
+      if (!turn.unasked) definition = turn.definition;
       items.push(...turn.reply);
-      measured = { tokens: turn.usage.input + turn.usage.output, items: items.length };
+      if (!turn.unasked) measured = { tokens: turn.usage.input + turn.usage.output, items: items.length };
       if (turn.decision.kind === 'correct')
         items.push({ type: 'message', role: 'user', text: turn.decision.problem });
     } else if ('message' in ref) {

@@ -32,6 +32,7 @@ export async function rebuildRequests(
 ): Promise<RebuiltRequest[]> {
   const transcript = new Transcript();
   const records = new RecordReader(payloads);
+  const bounds = new Map<string, number | undefined>();
   const replies: { id: string; turn: Pick<ModelTurn, 'definition' | 'snapshot' | 'decision'> }[] = [];
   for await (const event of events) {
     const record = await records.read(event);
@@ -41,10 +42,11 @@ export async function rebuildRequests(
       transcript.inherit('parts' in conversation ? conversation : await inherited(conversation));
     }
     transcript.add(record);
+    if (record.kind === 'model-scheduled') bounds.set(record.id, record.input.maxOutputTokens);
     if (record.kind !== 'model-replied') continue;
-    const { definition, snapshot, decision } = record.turn;
+    const { definition, snapshot, decision, unasked } = record.turn;
     // Items that were left out, and not summarised, were sent to nobody.
-    if (decision.kind === 'compact' && decision.summary === undefined) continue;
+    if (unasked || (decision.kind === 'compact' && decision.summary === undefined)) continue;
     replies.push({ id: record.id, turn: { definition, decision, ...(snapshot && { snapshot }) } });
   }
   return replies.map(({ id, turn: { definition, snapshot, decision } }) => {
@@ -58,7 +60,8 @@ export async function rebuildRequests(
     }
     if (decision.kind === 'compact')
       return { id, request: summaryRequest(used, conversation.items, decision) };
-    return { id, request: chatRequest(used, conversation.items) };
+    const maxOutputTokens = bounds.get(id);
+    return { id, request: chatRequest(used, conversation.items, { maxOutputTokens }) };
   });
 }
 

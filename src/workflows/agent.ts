@@ -26,9 +26,20 @@ import { Control } from './control.ts';
 import { ConversationMode } from './conversation-mode.ts';
 import { Deadline } from './deadline.ts';
 import { handOver } from './delegation.ts';
-import { capped, defaultLimits, nothingSpent, reachedLimit, spend, totals } from './limits.ts';
+import { Leases } from './leases.ts';
+import {
+  capped,
+  defaultLimits,
+  leasedLimit,
+  nothingSpent,
+  reachedLimit,
+  spend,
+  spendUnconfirmed,
+  totals,
+} from './limits.ts';
 import { Inbox } from './inbox.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
+import { askedFor } from './repeats.ts';
 import { note, type Run } from './run.ts';
 import { runToolCalls } from './tool-calls.ts';
 
@@ -45,6 +56,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   delete start.continued;
   run.control.open();
   run.approvals.open();
+  run.leases.open();
   run.inbox.open(() => run.status.turn + 1, run.agent, run.conversation !== undefined);
   run.conversation?.open();
   setHandler(statusQuery, () => ({
@@ -78,13 +90,14 @@ function newRun(start: AgentStart): Run {
   const { agent, tree, control, open, input, conversation } = start;
   const inbox = new Inbox(state?.inbox);
   const isIdle = input === undefined && !conversation;
-  return {
+  const run: Run = {
     agent,
     model: start.model,
     ownLimits: { ...start.limits },
     lease: { ...start.lease },
     limits: state?.limits ?? capped({ ...start.limits }, start.lease),
     spent: state?.spent ?? nothingSpent(),
+    leases: new Leases(() => run),
     agents: state?.agents ?? [agent],
     tree,
     turn: state?.turn ?? 0,
@@ -95,6 +108,7 @@ function newRun(start: AgentStart): Run {
     conversation: open && new ConversationMode(open, isIdle, inbox, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },
   };
+  return run;
 }
 
 /** The failure with what the run has used, which counts for the run above as well. */
@@ -122,7 +136,7 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
       if (next === 'over') return finished(run, null);
       if (next === 'woken') continue;
       run.conversation.idle = false;
-      run.conversation.turnsBefore = run.spent.turns;
+      run.conversation.turnsBefore = run.limits.turns === undefined ? run.spent.own : run.spent.turns;
       if (run.control.paused) continue;
     }
     run.turn += 1;
@@ -146,6 +160,7 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
         break;
       case 'calls': {
         refuseTooMany(run, decision.calls.length);
+        refuseLoop(run, turn);
         run.status = { ...run.status, doing: 'running tools' };
         const { since: results, allRefused } = await runToolCalls(run, id, turn, decision.calls);
         since.push(...results);
@@ -177,9 +192,12 @@ function finished(run: Run, output: Json): RunResult {
   };
 }
 
-function account(run: Run, { decision, usage, cost }: ModelTurn): void {
+function account(run: Run, { decision, usage, cost, unasked, attempts = 1 }: ModelTurn): void {
+  if (attempts > 1)
+    spendUnconfirmed(run.spent, { calls: attempts - 1, tokens: (attempts - 1) * usage.input });
   // Leaving something out asks no model.
-  if (decision.kind !== 'compact' || decision.summary !== undefined) spend(run.spent, usage, cost);
+  if (!unasked && (decision.kind !== 'compact' || decision.summary !== undefined))
+    spend(run.spent, usage, cost);
   note(run, decision);
 }
 
@@ -217,13 +235,20 @@ async function callModel(
         since,
         ...(deadline !== undefined && { deadline }),
         ...(run.model !== undefined && { model: run.model }),
+        ...(run.limits.tokens !== undefined && {
+          maxOutputTokens: Math.max(1, run.leases.left('tokens') ?? 1),
+        }),
         ...(shortenAs !== undefined && { compact: true as const }),
       };
       return { id, turn: await activities.callModel(input) };
     });
   for (;;) {
     const limit = reachedLimit(run.limits, run.spent, run.conversation?.turnsBefore);
-    if (limit) throw limit;
+    if (limit) {
+      const kind = leasedLimit(limit);
+      if (kind && (await run.leases.more(kind))) continue;
+      throw limit;
+    }
     try {
       const answer = await ask();
       const { limits } = answer.turn;
@@ -256,6 +281,18 @@ function refuseTooMany(run: Run, calls: number): void {
   throw failure(
     'ToolCallLimitReached',
     `the model asked for ${calls} tool calls in one turn; at most ${most} are allowed`,
+  );
+}
+
+function refuseLoop({ spent, limits }: Run, turn: ModelTurn): void {
+  const of = askedFor(turn);
+  const count = spent.repeats?.of === of ? spent.repeats.count + 1 : 1;
+  spent.repeats = { of, count };
+  const most = limits.repeats ?? defaultLimits.repeats;
+  if (count < most) return;
+  throw failure(
+    'RepeatLimitReached',
+    `the model asked for the same tools with the same arguments ${count} times in a row; raise limits.repeats if that is meant`,
   );
 }
 

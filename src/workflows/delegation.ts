@@ -108,6 +108,7 @@ async function runBelow(
 ): Promise<RunResult> {
   // `support-7/turn-3.0-billing`: the parent, the place in it, and who.
   const id = `${workflowInfo().workflowId}/${position}-${start.agent}`;
+  run.leases.lend(id, start.lease ?? {});
   try {
     const { current } = run.control;
     const result = await runChild({ ...start, ...(current.epoch > 0 && { control: current }) }, id, {
@@ -124,6 +125,7 @@ async function runBelow(
     throw thrown;
   } finally {
     run.approvals.release(id);
+    run.leases.settle(id);
   }
 }
 

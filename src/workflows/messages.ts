@@ -24,6 +24,18 @@ export const closeSignal = defineSignal<[object?]>(names.close);
 export const takeOverSignal = defineSignal<[object?]>(names.takeOver);
 export const handBackSignal = defineSignal<[object?]>(names.handBack);
 
+/** What a run below asks of the limits that it shares. */
+export interface LeaseRequest {
+  workflowId: string;
+  kind: 'turns' | 'tokens' | 'cost';
+  /** Counts up; the answer names it. */
+  request: number;
+}
+
+/** A run below has spent what it was lent; the run above gives more, or nothing. */
+export const askLeaseSignal = defineSignal<[LeaseRequest]>(names.askLease);
+export const leaseSignal = defineSignal<[{ request: number; amount: number }]>(names.lease);
+
 /** Lets the run and those below it begin nothing new. */
 export const pauseSignal = defineSignal<[ControlRequest?]>(names.pause);
 export const resumeSignal = defineSignal<[ControlRequest?]>(names.resume);

@@ -6,6 +6,7 @@ import type { Deadline } from './deadline.ts';
 import { describeDecision, showDetails } from './details.ts';
 import type { Inbox } from './inbox.ts';
 import type { ConversationMode } from './conversation-mode.ts';
+import type { Leases } from './leases.ts';
 import { totals } from './limits.ts';
 
 /** What a run keeps between turns: references and numbers, never content. */
@@ -28,6 +29,7 @@ export interface Run {
   readonly control: Control;
   readonly approvals: Approvals;
   readonly inbox: Inbox;
+  readonly leases: Leases;
   /** Where the run stays open and answers each message. */
   readonly conversation: ConversationMode | undefined;
   /** Turns of this run alone. */

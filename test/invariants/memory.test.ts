@@ -41,7 +41,7 @@ function carriedOver(input: Content & { text: string }): AgentStart {
   const state: RunState = {
     turn: 0,
     limits: {},
-    spent: { turns: 0, usage: { input: 0, output: 0 }, cost: 0, priced: true, mistakes: 0 },
+    spent: { turns: 0, own: 0, usage: { input: 0, output: 0 }, cost: 0, priced: true, mistakes: 0 },
     agents: ['reader'],
     deadline: { startedAt: Date.now(), pausedMs: 0 },
     heard: 0,

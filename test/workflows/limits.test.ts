@@ -14,8 +14,8 @@ describe('a limit', () => {
     [
       'turns by default',
       {},
-      { turns: defaultLimits.turns },
-      { turns: defaultLimits.turns - 1 },
+      { own: defaultLimits.turns },
+      { turns: 1_000, own: defaultLimits.turns - 1 },
       'TurnLimitReached',
     ],
     ['mistakes', { mistakes: 2 }, { mistakes: 2 }, { mistakes: 1 }, 'MistakeLimitReached'],
@@ -70,6 +70,7 @@ describe('what a run has spent', () => {
     spend(run, { input: 1, output: 1, cached: 1 }, 0);
     expect(run).toEqual({
       turns: 3,
+      own: 3,
       usage: { input: 31, output: 13, cached: 9, reasoning: 2 },
       cost: 0.75,
       priced: true,
@@ -95,6 +96,7 @@ describe('what a run has spent', () => {
     spend(run, { input: 1, output: 1 }, 1);
     expect(nothingSpent()).toEqual({
       turns: 0,
+      own: 0,
       usage: { input: 0, output: 0 },
       cost: 0,
       priced: true,
