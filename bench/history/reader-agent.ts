@@ -11,6 +11,8 @@ const readPageTool = defineTool({
 
 /** The benchmark's agent as a user of Cadenza writes it. */
 export const reader = defineAgent({
+  // What is measured is a conversation in its whole length.
+  compaction: false,
   name: 'reader',
   instructions,
   model: 'test-model',

@@ -19,7 +19,12 @@ const lengthOf = defineTool({
   effect: 'read',
   execute: ({ number, text }) => `${number}: ${text.length}`,
 });
-const measurer = defineAgent({ name: 'measurer', instructions: 'Measure.', tools: [lengthOf] });
+const measurer = defineAgent({
+  name: 'measurer',
+  instructions: 'Measure.',
+  tools: [lengthOf],
+  compaction: false,
+});
 
 test.each([
   ['S1: 200 parallel calls with 50 KB of arguments each', 200, 50_000, true],
@@ -91,7 +96,7 @@ test.each([
     maxResultBytes: mebibyte,
     execute: ({ length }) => 'w'.repeat(length),
   });
-  const writer = defineAgent({ name: 'writer', instructions: 'Write.', tools: [write] });
+  const writer = defineAgent({ name: 'writer', instructions: 'Write.', tools: [write], compaction: false });
   // Every eighth result is small; what it leaves is there for others.
   const lengths = Array.from({ length: count }, (_, index) => (index % 8 === 0 ? 10 : 100_000));
   await using harness = await startHarness({
@@ -142,7 +147,7 @@ test('S3: a result of 3 MB is cut, the call succeeds, and its effect happens onc
       return { rows: Array.from({ length: 30_000 }, (_, row) => ({ row, text: 'r'.repeat(80) })) };
     },
   });
-  const dumper = defineAgent({ name: 'dumper', instructions: 'Dump.', tools: [dump] });
+  const dumper = defineAgent({ name: 'dumper', instructions: 'Dump.', tools: [dump], compaction: false });
   await using harness = await startHarness({
     agents: [dumper],
     respond: scriptedModel([{ toolCalls: [{ name: 'dump', arguments: {} }] }, { text: 'dumped' }]),

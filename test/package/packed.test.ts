@@ -147,7 +147,14 @@ test('every entry point resolves in an installed project, and loads', async () =
       .map((line) => [line.split(' ')[0], line.split(' ').slice(1)]),
   );
   expect(Object.keys(exported)).toEqual(names);
-  expect(exported.cadenza).toEqual(['ToolError', 'ask', 'defineAgent', 'defineTool', 'failureTypes']);
+  expect(exported.cadenza).toEqual([
+    'NotDone',
+    'ToolError',
+    'ask',
+    'defineAgent',
+    'defineTool',
+    'failureTypes',
+  ]);
   expect(exported['cadenza/workflow']).toEqual(['agent', 'proxyAgents']);
   expect(exported['cadenza/worker']).toEqual(
     expect.arrayContaining(['CadenzaPlugin', 'createWorker', 'openaiProvider']),
