@@ -43,6 +43,25 @@ export interface StartOptions extends Pick<
 export type AgentReference =
   { readonly kind: 'agent'; readonly name: string; readonly input?: z.ZodType } | string;
 
+/** Which runs are listed. */
+export interface ListOptions {
+  query?: string;
+  /** Also runs below others. Default `false`. */
+  children?: boolean;
+}
+
+/** A run in a list. */
+export interface ListedRun {
+  workflowId: string;
+  runId: string;
+  /** Temporal's name of the state. */
+  state: string;
+  startedAt: Date;
+  closedAt?: Date;
+  /** Absent for a run that a workflow of one's own started. */
+  agent?: string;
+}
+
 type InputOf<A> = A extends string ? Json : AgentInput<A>;
 type OutputOf<A> = A extends string ? Json : AgentOutput<A>;
 
@@ -110,6 +129,7 @@ export class CadenzaClient {
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,
+        memo: { agent: name, ...rest.memo },
         workflowId: id,
         taskQueue,
         args: [start],
@@ -169,6 +189,27 @@ export class CadenzaClient {
   /** The handle of a run that exists. Without a `runId` it means the latest run under the id. */
   get<Output = Json>(id: string, runId?: string): RunHandle<Output> {
     return new RunHandle(this.temporal, id, runId);
+  }
+
+  /**
+   * Runs, the newest first: by default those that no other run started. Temporal's visibility store may be some seconds late.
+   * `query` is a further condition in its own language, such as `ExecutionStatus = "Running"`.
+   */
+  async *list({ query, children = false }: ListOptions = {}): AsyncGenerator<ListedRun, void, undefined> {
+    const conditions = [`WorkflowType = "${names.workflow}"`, ...(query === undefined ? [] : [`(${query})`])];
+    for await (const info of this.temporal.workflow.list({ query: conditions.join(' AND ') })) {
+      const { workflowId, runId, status, startTime, closeTime, memo, parentExecution } = info;
+      if (parentExecution && !children) continue;
+      const agent = memo?.['agent'];
+      yield {
+        workflowId,
+        runId,
+        state: status.name,
+        startedAt: startTime,
+        ...(closeTime && { closedAt: closeTime }),
+        ...(typeof agent === 'string' && { agent }),
+      };
+    }
   }
 
   /** Closes the connection, if {@link createClient} made it. */

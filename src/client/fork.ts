@@ -91,6 +91,7 @@ export async function forkRun(
     taskQueue,
     args: [argument],
     workflowIdReusePolicy: 'REJECT_DUPLICATE',
+    memo: { agent },
     staticSummary: `fork of ${workflowId}${turn === undefined ? '' : ` at turn ${turn}`}`,
   });
   for (const part of parts) await handle.signal(names.replyPart, part);

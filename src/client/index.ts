@@ -3,6 +3,8 @@ export {
   CadenzaClient,
   type AgentReference,
   type CreateClientOptions,
+  type ListedRun,
+  type ListOptions,
   type StartOptions,
 } from './client.ts';
 export { RunHandle, type RunDescription, type WaitingCall } from './run-handle.ts';

@@ -70,10 +70,10 @@ export async function* watchRun(
   source: HistorySource,
   payloads: PayloadReader,
   run: { workflowId: string; runId?: string },
-  { after, signal }: { after?: string; signal?: AbortSignal } = {},
+  { after, signal, follow = true }: { after?: string; signal?: AbortSignal; follow?: boolean } = {},
 ): AsyncGenerator<RunEvent, void, undefined> {
   const from = after === undefined ? undefined : parseCursor(after);
-  let runId: string | undefined = from?.runId ?? run.runId ?? (await latestRun(source, run.workflowId));
+  let runId: string | undefined = from?.runId ?? run.runId ?? (await latestRun(source, run.workflowId, true));
   while (runId !== undefined) {
     const next: string | undefined = yield* watchOne(
       source,
@@ -81,6 +81,7 @@ export async function* watchRun(
       { workflowId: run.workflowId, runId },
       {
         after: from?.runId === runId ? from : { event: 0, part: 0 },
+        follow,
         ...(signal && { signal }),
       },
     );
@@ -92,11 +93,15 @@ async function* watchOne(
   source: HistorySource,
   payloads: PayloadReader,
   run: { workflowId: string; runId: string },
-  { after, signal }: { after: { event: number; part: number }; signal?: AbortSignal },
+  {
+    after,
+    follow,
+    signal,
+  }: { after: { event: number; part: number }; follow: boolean; signal?: AbortSignal },
 ): AsyncGenerator<RunEvent, string | undefined, undefined> {
   const records = new RecordReader(payloads);
   const translate = new Translator();
-  const pages = readForward(source, run, { wait: true, ...(signal && { signal }) })[Symbol.asyncIterator]();
+  const pages = readForward(source, run, { wait: follow, ...(signal && { signal }) })[Symbol.asyncIterator]();
   for (;;) {
     const page = await orAborted(pages.next(), signal);
     if (!page || page.done) return undefined;

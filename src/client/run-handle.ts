@@ -108,9 +108,12 @@ export class RunHandle<Output> {
 
   /**
    * What happens in the run, from its beginning or after a cursor, until it ends; then the iterator is done. New events come as
-   * the server writes them. Leaving the loop, or aborting the signal, cancels nothing.
+   * the server writes them. Leaving the loop, or aborting the signal, cancels nothing. With `follow: false` it is done after what has
+   * happened so far.
    */
-  events(options: { after?: string; signal?: AbortSignal } = {}): AsyncGenerator<RunEvent, void, undefined> {
+  events(
+    options: { after?: string; signal?: AbortSignal; follow?: boolean } = {},
+  ): AsyncGenerator<RunEvent, void, undefined> {
     return watchRun(
       this.client.workflow,
       this.payloads(),

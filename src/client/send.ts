@@ -58,6 +58,7 @@ export async function sendMessage(
       args: [argument],
       workflowIdConflictPolicy: 'USE_EXISTING',
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      memo: { agent },
       staticSummary: `conversation with ${agent}`,
     });
     try {

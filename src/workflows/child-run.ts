@@ -30,6 +30,7 @@ export async function runChild(
         ...childOptions,
         workflowId: repeatedId(id, attempt),
         args: [start],
+        memo: { agent: start.agent, ...childOptions.memo },
         staticSummary: summary(start.agent, start.input),
       });
       return await family(handle, start.control?.epoch ?? 0, control, inbox);

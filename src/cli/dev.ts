@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process';
+import { existsSync, watch } from 'node:fs';
+import { once } from 'node:events';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { OFFLINE_MODEL_NOTICE, startOfflineModel } from '../dev/offline-model/start-offline-model.ts';
+import { ensureTemporal } from '../dev/temporal/ensure-temporal.ts';
+import type { GlobalOptions } from './connection.ts';
+import { exitCodes, printLine, styled, UsageError, warn } from './terminal.ts';
+
+const usualPlaces = ['src/agents', 'src/agents/index', 'agents', 'agents/index'].flatMap((place) => [
+  `${place}.ts`,
+  `${place}.js`,
+]);
+
+/**
+ * A Temporal server, a worker that begins anew when one of its files changes, and a stand-in for a model where there is no key. Until it is
+ * interrupted.
+ */
+export async function dev(
+  named: string | undefined,
+  options: GlobalOptions & { workflows?: string },
+): Promise<number> {
+  const agents = named ?? usualPlaces.find((place) => existsSync(place));
+  if (agents === undefined || !existsSync(agents)) {
+    throw new UsageError(
+      agents === undefined
+        ? `name the module that exports your agents; none of ${usualPlaces.join(', ')} is there`
+        : `there is no file ${agents}`,
+    );
+  }
+  const stopping = new AbortController();
+  process.removeAllListeners('SIGINT');
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopping.abort());
+  const temporal = await ensureTemporal({
+    signal: stopping.signal,
+    report: (line) => warn(styled('dim', line)),
+  });
+  const offline = process.env['OPENAI_API_KEY'] ? undefined : await startOfflineModel();
+  const { taskQueue = 'cadenza' } = options;
+  try {
+    printLine(`Temporal   ${temporal.address}, namespace ${temporal.namespace}`);
+    if (temporal.uiUrl !== undefined)
+      printLine(
+        `Web UI     ${temporal.uiUrl}/namespaces/${encodeURIComponent(temporal.namespace)}/workflows`,
+      );
+    printLine(`Agents     ${agents}, on the task queue ${taskQueue}; reloaded when a file changes`);
+    printLine(
+      `Model      ${offline ? OFFLINE_MODEL_NOTICE : (process.env['OPENAI_MODEL'] ?? "the provider's default")}`,
+    );
+    printLine(`Try        cadenza --address ${temporal.address} run <agent> "…"`);
+    await runWorkers(stopping.signal, dirname(resolve(agents)), {
+      ...process.env,
+      TEMPORAL_ADDRESS: temporal.address,
+      TEMPORAL_NAMESPACE: temporal.namespace,
+      CADENZA_AGENTS: resolve(agents),
+      CADENZA_TASK_QUEUE: taskQueue,
+      // A reload does not wait for calls under way: another worker takes them up.
+      CADENZA_DRAIN_SECONDS: '1',
+      ...(options.workflows !== undefined && { CADENZA_WORKFLOWS: resolve(options.workflows) }),
+      ...(offline && {
+        OPENAI_API_KEY: 'none',
+        OPENAI_BASE_URL: offline.baseURL,
+        OPENAI_MODEL: offline.model,
+      }),
+    });
+  } finally {
+    await offline?.close();
+    await temporal.close();
+  }
+  return exitCodes.ok;
+}
+
+/** Keeps a worker running, a new one after each change of a file, until the signal. */
+async function runWorkers(signal: AbortSignal, folder: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const main = fileURLToPath(new URL(`../worker/main.${extension}`, import.meta.url));
+  // Node's own --watch posts messages into the SDK's worker threads, which then crash.
+  const changes = watchFolder(folder);
+  const stopped = once(signal, 'abort').then(() => 'stopped' as const);
+  try {
+    while (!signal.aborted) {
+      const worker = spawn(process.execPath, [...process.execArgv, main], {
+        env,
+        stdio: ['ignore', 'inherit', 'inherit'],
+      });
+      const ended = once(worker, 'exit').then(() => 'ended' as const);
+      const change = await Promise.race([changes.next(), stopped, ended]);
+      if (change === 'ended') {
+        if (signal.aborted) return;
+        warn(styled('red', 'the worker ended; it begins anew when a file changes'));
+        await Promise.race([changes.next(), stopped]);
+        continue;
+      }
+      if (change !== 'stopped') printLine(styled('dim', `${change} changed: the worker begins anew`));
+      worker.kill('SIGTERM');
+      await ended;
+    }
+  } finally {
+    changes.close();
+  }
+}
+
+const ignored = /(^|[/\\])(node_modules|dist|\.[^/\\]+)([/\\]|$)|~$/;
+
+/** Tells which file below a folder changed, once for changes that come together. */
+function watchFolder(folder: string): { next: () => Promise<string>; close: () => void } {
+  let tell: (file: string) => void = () => undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const watcher = watch(folder, { recursive: true }, (_kind, file) => {
+    if (file === null || ignored.test(file)) return;
+    clearTimeout(timer);
+    timer = setTimeout(() => tell(file), 150);
+  });
+  return {
+    next: async () => await new Promise<string>((settle) => (tell = settle)),
+    close: () => {
+      clearTimeout(timer);
+      watcher.close();
+    },
+  };
+}

@@ -1,0 +1,139 @@
+import { writeFile } from 'node:fs/promises';
+import type { CadenzaClient } from '../client/client.ts';
+import type { WaitingCall } from '../client/run-handle.ts';
+import { describeEvent } from './describe-event.ts';
+import { readTree, type RunTree } from './run-tree.ts';
+import { showHtml } from './show-html.ts';
+import {
+  brief,
+  exitCodes,
+  plain,
+  printJson,
+  printLine,
+  printTable,
+  styled,
+  UsageError,
+  warn,
+} from './terminal.ts';
+
+/** Options of `list`. */
+export interface ListCommandOptions {
+  state?: string;
+  agent?: string;
+  limit: string;
+  children?: boolean;
+  json?: boolean;
+}
+
+/** Prints runs, the newest first. */
+export async function list(client: CadenzaClient, options: ListCommandOptions): Promise<number> {
+  const { state, agent, limit, children = false, json } = options;
+  const most = Number(limit);
+  if (!Number.isInteger(most) || most < 1) throw new UsageError('--limit must be a positive whole number');
+  if (state !== undefined && !/^[A-Za-z]+$/.test(state))
+    throw new UsageError('--state must be a word such as running or failed');
+  const query = state && {
+    query: `ExecutionStatus = "${state.charAt(0).toUpperCase()}${state.slice(1).toLowerCase()}"`,
+  };
+  const rows: string[][] = [];
+  let count = 0;
+  for await (const run of client.list({ ...query, children })) {
+    if (agent !== undefined && run.agent !== agent) continue;
+    if (count === most) break;
+    count += 1;
+    if (json) printJson(run);
+    else
+      rows.push(
+        [
+          run.agent ?? '-',
+          run.state.toLowerCase(),
+          run.startedAt.toISOString().slice(0, 19),
+          run.workflowId,
+        ].map(plain),
+      );
+  }
+  if (!json && rows.length > 0) printTable(['AGENT', 'STATE', 'STARTED', 'ID'], rows);
+  if (!json && rows.length === 0) warn('no runs');
+  return exitCodes.ok;
+}
+
+/** Shows a run and those below it: as text, as JSON, or as a page. */
+export async function show(
+  client: CadenzaClient,
+  id: string,
+  { json, html, runId }: { json?: boolean; html?: string | true; runId?: string },
+): Promise<number> {
+  const tree = await readTree(client, id, runId);
+  if (json) printJson(tree);
+  else if (typeof html === 'string') {
+    await writeFile(html, showHtml(tree));
+    warn(`written to ${html}`);
+  } else if (html) process.stdout.write(showHtml(tree));
+  else showText(tree, '');
+  return exitCodes.ok;
+}
+
+function showText(tree: RunTree, indent: string): void {
+  const children = [...tree.children];
+  if (tree.gone !== undefined)
+    printLine(`${indent}${styled('red', 'its history is gone')}: ${brief(tree.gone)}`);
+  for (const event of tree.events) {
+    const line = describeEvent(event, 2_000);
+    if (line !== undefined) printLine(`${indent}${line}`);
+    const child = event.type === 'agent-started' ? children.shift() : undefined;
+    if (child) showText(child, `${indent}    `);
+  }
+  if (indent !== '') return;
+  const cost = tree.priced ? `$${tree.cost.toFixed(4)}` : 'cost unknown';
+  printLine(
+    styled(
+      'dim',
+      `${tree.state.toLowerCase()}, ${tree.turns} turns, ${tree.usage.input} tokens in, ${tree.usage.output} out, ${cost}`,
+    ),
+  );
+}
+
+/** Prints what waits for a person: in one run, or in all open ones. */
+export async function approvals(
+  client: CadenzaClient,
+  id: string | undefined,
+  { json }: { json?: boolean },
+): Promise<number> {
+  const waiting = id === undefined ? await allApprovals(client) : await client.get(id).approvals();
+  if (json) for (const call of waiting) printJson(call);
+  else if (waiting.length === 0) warn('nothing waits for a person');
+  else for (const call of waiting) printLine(describeCall(call));
+  return exitCodes.ok;
+}
+
+async function allApprovals(client: CadenzaClient): Promise<WaitingCall[]> {
+  const found: WaitingCall[] = [];
+  for await (const { workflowId } of client.list({ query: 'ExecutionStatus = "Running"' })) {
+    try {
+      found.push(...(await client.get(workflowId).approvals()));
+    } catch (thrown) {
+      warn(
+        `${plain(workflowId)} did not answer: ${brief(thrown instanceof Error ? thrown.message : thrown)}`,
+      );
+    }
+  }
+  return found;
+}
+
+function describeCall({
+  id,
+  agent,
+  tool,
+  arguments: input,
+  since,
+  deferred,
+  uncertain,
+}: WaitingCall): string {
+  const what = uncertain
+    ? `may have happened: ${brief(uncertain.why)}`
+    : deferred
+      ? 'waits for its result'
+      : 'waits for leave to run';
+  const head = `${styled('bold', plain(id))}\n  ${plain(agent)}: ${styled('cyan', plain(tool))} ${brief(input, 400)}`;
+  return `${head}\n  ${styled('yellow', what)} since ${since.toISOString().slice(0, 19)}`;
+}

@@ -1,0 +1,324 @@
+import { randomUUID } from 'node:crypto';
+import { userInfo } from 'node:os';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { Command, CommanderError } from 'commander';
+import type { CadenzaClient } from '../client/client.ts';
+import { describeThrown } from '../failures.ts';
+import type { ApprovalDecision, Json } from '../protocol.ts';
+import { withClient, type GlobalOptions } from './connection.ts';
+import { dev } from './dev.ts';
+import { approvals, list, show, type ListCommandOptions } from './look-commands.ts';
+import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
+import { exitCodes, parseJson, plain, printJson, printLine, UsageError, warn } from './terminal.ts';
+
+const help = `
+Examples:
+  cadenza dev src/agents.ts                       a server, a worker that reloads, links
+  cadenza run researcher "What is durable?"       start a run and wait for its answer
+  echo '{"order": 17}' | cadenza run support --json
+  cadenza approvals                               what waits for a person, in all runs
+  cadenza approve 'support-7#turn-2.0' --reason "within policy"
+  cadenza show support-7 --html run.html          a page about a run
+
+Connection: --address, --namespace, --profile, or TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, … as Temporal's own CLI.
+Exit codes: 0 done; 1 the run failed, or a decision was refused; 2 wrong usage, unknown run or no server; 130 interrupted.`;
+
+/** Runs the command with these arguments; returns the exit code. */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  let code: number = exitCodes.ok;
+  const program = new Command('cadenza')
+    .description('Runs AI agents as durable Temporal workflows, and looks at them.')
+    .option('--address <host:port>', "Temporal's address")
+    .option('--namespace <name>', "Temporal's namespace")
+    .option('--profile <name>', 'profile of the Temporal configuration file')
+    .option('--task-queue <name>', 'where the workers listen (default: cadenza)')
+    .addHelpText('after', help)
+    .showHelpAfterError('(see --help)')
+    .exitOverride();
+  const on = <Rest extends unknown[]>(work: (client: CadenzaClient, ...rest: Rest) => Promise<number>) => {
+    return async (...rest: [...Rest, Command]) => {
+      rest.pop();
+      code = await withClient(
+        program.opts<GlobalOptions>(),
+        async (client) => await work(client, ...(rest as unknown as Rest)),
+      );
+    };
+  };
+  addRuns(program, on);
+  addPeople(program, on);
+  program
+    .command('dev')
+    .description(
+      'a Temporal server, a worker that reloads when a file changes, and without OPENAI_API_KEY a stand-in for a model',
+    )
+    .argument(
+      '[agents]',
+      'module that exports the agents (default: the first of src/agents.ts, src/agents/index.ts, agents.ts, …)',
+    )
+    .option('--workflows <file>', 'module that exports workflows')
+    .action(async (agents: string | undefined, options: { workflows?: string }) => {
+      code = await dev(agents, { ...options, ...program.opts<GlobalOptions>() });
+    });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (thrown) {
+    return codeFor(thrown);
+  }
+}
+
+type On = <Rest extends unknown[]>(
+  work: (client: CadenzaClient, ...rest: Rest) => Promise<number>,
+) => (...rest: [...Rest, Command]) => Promise<void>;
+
+function addRuns(program: Command, on: On): void {
+  program
+    .command('run')
+    .description('start an agent and wait for its answer')
+    .argument('<agent>', 'its name')
+    .argument('[input]', 'text, or a JSON object; default: standard input')
+    .option('--input-file <file>', 'read the input from a file')
+    .option('--id <id>', "the run's id, which makes starting it again harmless")
+    .option('--detach', 'print the id and do not wait')
+    .option('--json', 'print one JSON object')
+    .action(
+      on(async (client, agent: string, input: string | undefined, options: RunOptions) =>
+        runAgent(client, agent, input, options),
+      ),
+    );
+  program
+    .command('chat')
+    .description('talk with an agent, line by line')
+    .argument('<agent>', 'its name')
+    .option('--id <id>', 'go on with a conversation')
+    .action(
+      on(async (client, agent: string, options: { id?: string }) => await chat(client, agent, options)),
+    );
+  program
+    .command('list')
+    .description('runs, the newest first')
+    .option('--agent <name>', 'of this agent')
+    .option('--state <state>', 'running, completed, failed, canceled, terminated')
+    .option('--limit <n>', 'at most so many', '20')
+    .option('--children', 'also runs below others')
+    .option('--json', 'one JSON object a line')
+    .action(on(async (client, options: ListCommandOptions) => await list(client, options)));
+  program
+    .command('show')
+    .description('everything that happened in a run and in those below it')
+    .argument('<id>')
+    .option('--run-id <id>', 'another run under the id than the newest')
+    .option('--json', 'print one JSON object')
+    .option('--html [file]', 'write a page')
+    .action(
+      on(
+        async (client, id: string, options: { json?: boolean; html?: string | true; runId?: string }) =>
+          await show(client, id, options),
+      ),
+    );
+  program
+    .command('watch')
+    .description('what happens in a run, until it ends')
+    .argument('<id>')
+    .option('--json', 'one JSON object a line')
+    .action(on(async (client, id: string, options: { json?: boolean }) => await watch(client, id, options)));
+  addForks(program, on);
+}
+
+function addForks(program: Command, on: On): void {
+  program
+    .command('fork')
+    .description('start a new run from a turn of another')
+    .argument('<id>')
+    .option('--turn <n>', 'the turn that is asked anew', Number)
+    .option('--agent <name>', 'who goes on')
+    .option('--model <name>', 'with which model')
+    .option('--message <text>', 'said at the end of the conversation')
+    .option('--id <id>', "the new run's id")
+    .action(
+      on(
+        async (
+          client,
+          id: string,
+          options: { turn?: number; agent?: string; model?: string; message?: string; id?: string },
+        ) => {
+          const fork = await client.fork(id, options);
+          printLine(fork.workflowId);
+          return exitCodes.ok;
+        },
+      ),
+    );
+  program
+    .command('rewind')
+    .description('take a run back to before a turn, in place')
+    .argument('<id>')
+    .requiredOption('--turn <n>', 'the turn that is asked anew', Number)
+    .option('--reason <text>')
+    .option('--effects-repeat', 'also where an effect may then happen twice')
+    .action(
+      on(async (client, id: string, options: { turn: number; reason?: string; effectsRepeat?: boolean }) => {
+        await client.get(id).rewind(options);
+        return exitCodes.ok;
+      }),
+    );
+}
+
+interface DecisionOptions {
+  reason?: string;
+  by: string;
+  json?: boolean;
+}
+
+function addPeople(program: Command, on: On): void {
+  program
+    .command('approvals')
+    .description('calls that wait for a person, with their ids')
+    .argument('[id]', 'in this run and below it; default: in all open runs')
+    .option('--json', 'one JSON object a line')
+    .action(
+      on(
+        async (client, id: string | undefined, options: { json?: boolean }) =>
+          await approvals(client, id, options),
+      ),
+    );
+  const decision = (name: string, verdict: ApprovalDecision['verdict'], description: string) =>
+    program
+      .command(name)
+      .description(description)
+      .argument('<call>', "the call's id, as approvals prints it")
+      .option('--reason <text>', 'recorded, and told to the model with a rejection')
+      .option('--by <name>', 'who decides', whoami())
+      .action(
+        on(
+          async (client, call: string, options: DecisionOptions) =>
+            await decide(client, call, { verdict }, options),
+        ),
+      );
+  decision('approve', 'approve', 'let a call run');
+  decision('reject', 'reject', 'keep a call from running, or say that an uncertain one did not happen');
+  decision('again', 'again', 'have an uncertain call done again');
+  decision('stop', 'stop', 'end the run of an uncertain call');
+  const written = (
+    name: string,
+    field: 'input' | 'output',
+    verdict: ApprovalDecision['verdict'],
+    description: string,
+  ) =>
+    program
+      .command(name)
+      .description(description)
+      .argument('<call>', "the call's id, as approvals prints it")
+      .argument('<json>', field === 'input' ? 'the new arguments' : 'the result; plain text is taken as text')
+      .option('--reason <text>')
+      .option('--by <name>', 'who decides', whoami())
+      .action(
+        on(async (client, call: string, text: string, options: DecisionOptions) => {
+          const value = field === 'input' ? parseJson(text, 'the new arguments') : jsonOrText(text);
+          return await decide(client, call, { verdict, [field]: value }, options);
+        }),
+      );
+  written('edit', 'input', 'edit', 'let a call run with other arguments');
+  written(
+    'answer',
+    'output',
+    'result',
+    'supply the result of a call: of a question, of a deferred tool, or instead of running it',
+  );
+  addSteering(program, on);
+}
+
+function addSteering(program: Command, on: On): void {
+  const by = ['--by <name>', 'who asks', whoami()] as const;
+  program
+    .command('pause')
+    .description('let a run and those below it begin nothing new')
+    .argument('<id>')
+    .option('--now', 'cut off what is under way, and do it again afterwards')
+    .option(...by)
+    .action(
+      on(
+        async (client, id: string, options: { now?: boolean; by: string }) =>
+          await done(client.get(id).pause(options)),
+      ),
+    );
+  program
+    .command('resume')
+    .description('let a paused run go on')
+    .argument('<id>')
+    .option(...by)
+    .action(
+      on(async (client, id: string, options: { by: string }) => await done(client.get(id).resume(options))),
+    );
+  program
+    .command('message')
+    .description('say something to a run; the model sees it at its next turn')
+    .argument('<id>')
+    .argument('<text>')
+    .option('--message-id <id>', 'sent again under the same id it counts once', randomUUID())
+    .action(
+      on(
+        async (client, id: string, text: string, options: { messageId: string }) =>
+          await done(client.get(id).message(text, { id: options.messageId })),
+      ),
+    );
+  program
+    .command('cancel')
+    .description('end a run and those below it')
+    .argument('<id>')
+    .option('--reason <text>')
+    .option(...by)
+    .action(
+      on(
+        async (client, id: string, options: { reason?: string; by: string }) =>
+          await done(client.get(id).cancel(options)),
+      ),
+    );
+}
+
+async function decide(
+  client: CadenzaClient,
+  call: string,
+  decision: Pick<ApprovalDecision, 'verdict' | 'input' | 'output'>,
+  { reason, by, json }: DecisionOptions,
+): Promise<number> {
+  const mark = call.lastIndexOf('#');
+  if (mark === -1) throw new UsageError(`"${call}" is no call's id; "cadenza approvals" prints them`);
+  await client
+    .get(call.slice(0, mark))
+    .decide(call, { ...decision, by, ...(reason !== undefined && { reason }) });
+  if (json) printJson({ call, ...decision });
+  return exitCodes.ok;
+}
+
+async function done(work: Promise<unknown>): Promise<number> {
+  await work;
+  return exitCodes.ok;
+}
+
+function whoami(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return 'unknown';
+  }
+}
+
+function jsonOrText(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
+}
+
+/** Says what went wrong, in one line where it was to be expected. */
+function codeFor(thrown: unknown): number {
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  if (thrown instanceof WorkflowNotFoundError) {
+    warn(`cadenza: there is no open run of that id, or no run at all: ${plain(thrown.workflowId)}`);
+    return exitCodes.usage;
+  }
+  const cause = thrown instanceof WorkflowUpdateFailedError ? thrown.cause : thrown;
+  warn(`cadenza: ${plain(describeThrown(cause))}`);
+  return thrown instanceof UsageError || thrown instanceof TypeError ? exitCodes.usage : exitCodes.failed;
+}

@@ -1,0 +1,112 @@
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline/promises';
+import { text as readText } from 'node:stream/consumers';
+import { WorkflowFailedError } from '@temporalio/client';
+import type { CadenzaClient } from '../client/client.ts';
+import type { RunHandle } from '../client/run-handle.ts';
+import { describeThrown } from '../failures.ts';
+import type { Json } from '../protocol.ts';
+import { describeEvent } from './describe-event.ts';
+import { exitCodes, plain, printJson, printLine, printOutput, styled, UsageError, warn } from './terminal.ts';
+
+/** Options of `run`. */
+export interface RunOptions {
+  id?: string;
+  inputFile?: string;
+  detach?: boolean;
+  json?: boolean;
+}
+
+/** Starts an agent with what was typed, read from a file or piped in, and waits for what it answers. */
+export async function runAgent(
+  client: CadenzaClient,
+  agent: string,
+  typed: string | undefined,
+  { id, inputFile, detach, json }: RunOptions,
+): Promise<number> {
+  const input = await inputOf(typed, inputFile);
+  const run = await client.start(agent, input, id === undefined ? {} : { id });
+  if (detach) {
+    if (json) printJson({ workflowId: run.workflowId });
+    else printLine(run.workflowId);
+    return exitCodes.ok;
+  }
+  if (!json) warn(styled('dim', run.workflowId));
+  return await waitFor(run, json === true);
+}
+
+async function inputOf(typed: string | undefined, file: string | undefined): Promise<Json> {
+  if (typed === undefined && file === undefined && process.stdin.isTTY)
+    throw new UsageError('say what the agent is asked: as an argument, by --input-file, or piped in');
+  const source =
+    file === undefined ? (typed ?? (await readText(process.stdin))) : await readFile(file, 'utf8');
+  try {
+    const value = JSON.parse(source) as Json;
+    // A number or a word is what somebody says, an object is an input.
+    return typeof value === 'object' && value !== null ? value : source.trim();
+  } catch {
+    return source.trim();
+  }
+}
+
+async function waitFor(run: RunHandle<Json>, json: boolean): Promise<number> {
+  try {
+    const result = await run.result();
+    if (json) printJson({ workflowId: run.workflowId, ...result });
+    else printOutput(result.output);
+    return exitCodes.ok;
+  } catch (thrown) {
+    if (!(thrown instanceof WorkflowFailedError)) throw thrown;
+    const { type } = (thrown.cause ?? {}) as { type?: string };
+    const message = describeThrown(thrown.cause ?? thrown);
+    if (json)
+      printJson({ workflowId: run.workflowId, failure: { type: type ?? thrown.cause?.name, message } });
+    else warn(styled('red', plain(`${type ?? 'the run ended'}: ${message}`)));
+    return exitCodes.failed;
+  }
+}
+
+/** Prints what happens in a run until it ends. */
+export async function watch(
+  client: CadenzaClient,
+  id: string,
+  { json }: { json?: boolean },
+): Promise<number> {
+  let code: number = exitCodes.ok;
+  for await (const event of client.get(id).events()) {
+    if (json) printJson(event);
+    else {
+      const line = describeEvent(event);
+      if (line !== undefined) printLine(`${styled('dim', event.at.toISOString().slice(11, 19))} ${line}`);
+    }
+    if (event.type === 'ended') code = exitCodes.failed;
+  }
+  return code;
+}
+
+/** A conversation with an agent, line by line. */
+export async function chat(
+  client: CadenzaClient,
+  agent: string,
+  { id = `chat-${Date.now().toString(36)}` }: { id?: string },
+): Promise<number> {
+  const isTerminal = process.stdin.isTTY;
+  warn(styled('dim', `conversation ${id}; end it with Ctrl-D, go on later with --id ${id}`));
+  const lines = createInterface({ input: process.stdin, output: process.stdout, terminal: isTerminal });
+  const prompt = () => {
+    if (!isTerminal) return;
+    lines.setPrompt('> ');
+    lines.prompt();
+  };
+  prompt();
+  for await (const line of lines) {
+    if (line.trim() !== '') {
+      const message = await client.send(agent, id, line);
+      const { output, by } = await message.reply();
+      if (by !== undefined) printLine(styled('dim', `${plain(by)}:`));
+      printOutput(output);
+    }
+    prompt();
+  }
+  return exitCodes.ok;
+}
