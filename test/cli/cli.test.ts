@@ -152,7 +152,9 @@ test('every command is in docs/cli.md', async () => {
   const { stdout, code } = await cadenza(['--help']);
   expect(code).toBe(0);
   const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
-  const commands = [...stdout.matchAll(/^ {2}([a-z]+) (?:\[|<)/gm)].flatMap(([, name]) => (name && name !== 'help' ? [name] : []));
+  const commands = [...stdout.matchAll(/^ {2}([a-z]+) (?:\[|<)/gm)].flatMap(([, name]) =>
+    name && name !== 'help' ? [name] : [],
+  );
   expect(commands.length).toBeGreaterThan(15);
   for (const name of commands) expect(page, name).toContain(`cadenza ${name}`);
 });
