@@ -336,6 +336,8 @@ export interface ApprovalPlan {
   timeoutMs?: number;
   /** What then happens: the model is told that it was not executed, or the run fails. Default `reject`. */
   onTimeout?: 'reject' | 'fail';
+  /** Whom the call goes to when nobody has decided in time, before `onTimeout` counts. */
+  escalate?: { to: string; timeoutMs?: number };
   /** The tool has no code: somebody outside supplies the result, or says that there is none. */
   deferred?: true;
   /** A result that is supplied must fit the tool's output schema. */
@@ -363,6 +365,8 @@ export interface PendingApproval {
   digest: string;
   /** The decision whose arguments the call would run with instead of the model's. */
   edited?: string;
+  /** Nobody decided in time, and this is whom the call has gone to. */
+  escalatedTo?: string;
   /** The call waits for its result, and not for leave to run. */
   deferred?: true;
   /** The call was started and may or may not have taken effect. */

@@ -68,8 +68,15 @@ export interface ToolOptions<Name extends string, In extends z.ZodType, Out exte
   needsApproval?:
     | boolean
     | ((input: z.output<In>, context: { agent: string; workflowId: string }) => boolean | Promise<boolean>);
-  /** How long a call waits for a decision, and what then happens. Default: for ever; `reject` tells the model. */
-  approval?: { timeout?: Duration; onTimeout?: 'reject' | 'fail' };
+  /**
+   * How long a call waits for a decision, without the time for which the run is paused, and what then happens. Default: for ever; `reject`
+   * tells the model, `fail` ends the run as `ApprovalTimedOut`. With `escalate` it first goes to somebody else, for as long as `timeout` there says.
+   */
+  approval?: {
+    timeout?: Duration;
+    escalate?: { to: string; timeout?: Duration };
+    onTimeout?: 'reject' | 'fail';
+  };
   /** Time for one attempt. Default 5 minutes. */
   timeout?: Duration;
   retry?: ToolRetryPolicy;

@@ -55,7 +55,7 @@ export interface RegisteredTool {
   readonly retry: ToolRetry;
   readonly maxBytes: number;
   /** How long a call waits for a person, and what then happens. */
-  readonly approval: Pick<ApprovalPlan, 'timeoutMs' | 'onTimeout'>;
+  readonly approval: Pick<ApprovalPlan, 'timeoutMs' | 'onTimeout' | 'escalate'>;
 }
 
 /** Bytes of one tool result that reach the model by default. */
@@ -231,13 +231,23 @@ function registerTool(tool: AnyTool, agentNote: (problem: string) => void): Regi
 }
 
 function approvalOf({ approval }: AnyTool, note: (problem: string) => void): RegisteredTool['approval'] {
-  const { timeout, onTimeout } = approval ?? {};
+  const { timeout, onTimeout, escalate } = approval ?? {};
+  if (escalate && (timeout === undefined || typeof escalate.to !== 'string' || escalate.to === ''))
+    note('approval.escalate needs a name in `to`, and an approval.timeout after which it happens');
   if (onTimeout !== undefined && !['reject', 'fail'].includes(onTimeout)) {
     note('approval.onTimeout must be "reject" or "fail"');
   }
   return {
     ...(timeout !== undefined && { timeoutMs: milliseconds(timeout, 'approval.timeout', note) }),
     ...(onTimeout !== undefined && { onTimeout }),
+    ...(escalate && {
+      escalate: {
+        to: escalate.to,
+        ...(escalate.timeout !== undefined && {
+          timeoutMs: milliseconds(escalate.timeout, 'approval.escalate.timeout', note),
+        }),
+      },
+    }),
   };
 }
 

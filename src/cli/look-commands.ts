@@ -128,6 +128,7 @@ function describeCall({
   since,
   deferred,
   uncertain,
+  escalatedTo,
 }: WaitingCall): string {
   const what = uncertain
     ? `may have happened: ${brief(uncertain.why)}`
@@ -135,5 +136,6 @@ function describeCall({
       ? 'waits for its result'
       : 'waits for leave to run';
   const head = `${styled('bold', plain(id))}\n  ${plain(agent)}: ${styled('cyan', plain(tool))} ${brief(input, 400)}`;
-  return `${head}\n  ${styled('yellow', what)} since ${since.toISOString().slice(0, 19)}`;
+  const whom = escalatedTo === undefined ? '' : `, gone to ${plain(escalatedTo)},`;
+  return `${head}\n  ${styled('yellow', what)}${whom} since ${since.toISOString().slice(0, 19)}`;
 }

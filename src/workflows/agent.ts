@@ -103,7 +103,7 @@ function newRun(start: AgentStart): Run {
     turn: state?.turn ?? 0,
     deadline,
     control: new Control(deadline, control, state?.heard),
-    approvals: new Approvals(agent, tree, state?.approvals),
+    approvals: new Approvals(agent, tree, () => run.control.paused, state?.approvals),
     inbox,
     conversation: open && new ConversationMode(open, isIdle, inbox, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },

@@ -52,13 +52,15 @@ const wasStarted =
 export class Approvals {
   private readonly agent: string;
   private readonly tree: TreePlace | undefined;
+  private readonly paused: () => boolean;
   private readonly waiting = new Map<string, Waiting>();
   /** What runs below this one wait for, by their workflow ids. */
   private readonly below = new Map<string, { report: number; waiting: PendingApproval[] }>();
   private reports: number;
   private readonly decided: Set<string>;
 
-  constructor(agent: string, tree: TreePlace | undefined, carried?: ApprovalsState) {
+  constructor(agent: string, tree: TreePlace | undefined, paused: () => boolean, carried?: ApprovalsState) {
+    this.paused = paused;
     this.agent = agent;
     this.tree = tree;
     this.decided = new Set(carried?.decided);
@@ -125,14 +127,36 @@ export class Approvals {
     await this.report();
     try {
       const isDecided = () => entry.verdict !== undefined;
-      if (timeoutMs === undefined) await condition(isDecided);
-      else await condition(isDecided, timeoutMs);
+      const { escalate } = plan;
+      if (!(await this.within(timeoutMs, isDecided)) && escalate) {
+        entry.escalatedTo = escalate.to;
+        await this.report();
+        await this.within(escalate.timeoutMs, isDecided);
+      }
       // A decision that was accepted as the time ran out counts.
       return entry.verdict ?? timedOut(tool, plan);
     } finally {
       this.waiting.delete(call);
       await this.report();
     }
+  }
+
+  /** Waits for so long at most, not counting the time for which the run is paused; whether it came about. */
+  private async within(milliseconds: number | undefined, done: () => boolean): Promise<boolean> {
+    if (milliseconds === undefined) {
+      await condition(done);
+      return true;
+    }
+    let left = milliseconds;
+    while (left > 0) {
+      if (this.paused()) await condition(() => done() || !this.paused());
+      const from = Date.now();
+      const over = await condition(() => done() || this.paused(), left);
+      if (done()) return true;
+      if (!over) return false;
+      left -= Date.now() - from;
+    }
+    return done();
   }
 
   private problemOf(decision: Partial<ApprovalDecision> | undefined): string | undefined {
@@ -251,8 +275,9 @@ function tooEarly(verdict: 'again' | 'stop', { againFrom = 0 }: Uncertainty): st
   return `the worker that had the call may still be at it: do it again from ${new Date(againFrom).toISOString()} on`;
 }
 
-function timedOut(tool: string, { timeoutMs = 0, onTimeout }: ApprovalPlan): Verdict {
-  const why = `Nobody decided on the call of "${tool}" within ${Math.round(timeoutMs / 1000)} seconds`;
+function timedOut(tool: string, { timeoutMs = 0, onTimeout, escalate }: ApprovalPlan): Verdict {
+  const whole = timeoutMs + (escalate?.timeoutMs ?? 0);
+  const why = `Nobody decided on the call of "${tool}" within ${Math.round(whole / 1000)} seconds`;
   if (onTimeout === 'fail') throw failure('ApprovalTimedOut', why);
   return { kind: 'timed out', why: `Not executed: ${why.charAt(0).toLowerCase()}${why.slice(1)}.` };
 }
