@@ -43,6 +43,8 @@ export const failureTypes = {
   MistakeLimitReached: 'end',
   /** The model asked for the same tools with the same arguments again and again. */
   RepeatLimitReached: 'end',
+  /** The run to which control was handed over was cancelled, and this one was not. */
+  AgentCancelled: 'end',
   /** A guardrail of the agent stopped an input or an output. */
   GuardrailTripped: 'end',
   /** A `once` tool may or may not have taken effect, and its author chose to stop. */

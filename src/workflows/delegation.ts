@@ -153,9 +153,14 @@ function depthProblem(run: Run, agent: string): string | undefined {
 }
 
 function handoffFailure(run: Run, agent: string, thrown: unknown): unknown {
-  if (!(thrown instanceof ChildWorkflowFailure) || isCancellation(thrown)) return thrown;
-  const cause = causeOf(thrown);
+  if (!(thrown instanceof ChildWorkflowFailure)) return thrown;
   const path = [...(run.tree?.path ?? []), run.agent, agent].join(' → ');
+  if (isCancellation(thrown)) {
+    if (CancellationScope.current().consideredCancelled) return thrown;
+    const message = `(${path}) the run of the agent "${agent}" was cancelled by itself`;
+    return failure('AgentCancelled', message, { cause: thrown, details: [totals(run.spent)] });
+  }
+  const cause = causeOf(thrown);
   const message = cause.message.startsWith('(') ? cause.message : `(${path}) ${cause.message}`;
   return failure(cause.type, message, { cause: thrown, details: [totals(run.spent)], final: true });
 }

@@ -44,7 +44,12 @@ test('I3: a worker that knows an earlier part of a run reads only what is new', 
     effect: 'read',
     execute: () => 's'.repeat(2_000),
   });
-  const walker = defineAgent({ name: 'walker', instructions: 'Walk.', tools: [step] });
+  const walker = defineAgent({
+    name: 'walker',
+    instructions: 'Walk.',
+    tools: [step],
+    limits: { repeats: 100 },
+  });
   const turns = 10;
   const script = Array.from({ length: turns }, () => ({ toolCalls: [{ name: 'step', arguments: {} }] }));
   await using pair = await startPair({ agents: [walker] }, scriptedModel([...script, { text: 'there' }]));

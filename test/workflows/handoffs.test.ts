@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { defineAgent, defineTool, type Item } from 'cadenza';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import type { ModelServerRequest } from '../../src/testing/model-server.ts';
+import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
 
 const lines = ({ messages }: ModelServerRequest) =>
@@ -303,4 +304,25 @@ test('the cost is unknown where that of a failed delegate is', async () => {
     },
   });
   expect((await harness.client.run(lead, 'go')).cost).toBe(null);
+});
+
+test('a run whose handed-over child alone is cancelled fails by name', async () => {
+  const began = gate();
+  const billing = defineAgent({ name: 'billing', instructions: 'Bill.' });
+  const triage = defineAgent({ name: 'triage', instructions: 'Route.', handoffs: ['billing'] });
+  await using harness = await startHarness({
+    agents: [triage, billing],
+    respond: ({ messages }) => {
+      if (messages[0]?.content === 'Route.')
+        return { toolCalls: [{ name: 'transfer_to_billing', arguments: { reason: 'money' } }] };
+      began.open();
+      return { hang: true };
+    },
+  });
+  const run = await harness.client.start(triage, 'my bill');
+  await began.opened;
+  await harness.client.get(`${run.workflowId}/turn-1.0-billing`).cancel();
+  await expect(run.result()).rejects.toMatchObject({
+    cause: { type: 'AgentCancelled', message: expect.stringContaining('(triage → billing)') },
+  });
 });
