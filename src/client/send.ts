@@ -85,7 +85,7 @@ export async function sendMessage(
 function metTheEnd(thrown: unknown): boolean {
   if (thrown instanceof WorkflowNotFoundError) return true;
   const { message, cause } = thrown as Error;
-  return /already completed|is closing|completed workflow/i.test(
+  return /already completed|is closing|completed workflow|in failed state/i.test(
     `${message} ${(cause as Error | undefined)?.message}`,
   );
 }
