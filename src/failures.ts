@@ -1,4 +1,4 @@
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, TimeoutFailure } from '@temporalio/common';
 
 /**
  * Every way in which Cadenza itself fails, by the `type` of the `ApplicationFailure` that Temporal records.
@@ -75,6 +75,32 @@ export const failureTypes = {
 
 /** The type of a failure that Cadenza raises. */
 export type FailureType = keyof typeof failureTypes;
+
+/**
+ * Failures that a tool's attempt has before it reaches the tool: a worker of another build, a schema or an approval rule that throws, a
+ * history that cannot be read now.
+ */
+const beforeTheTool: ReadonlySet<string> = new Set<FailureType>([
+  'UnknownAgent',
+  'AgentCodeFailed',
+  'TranscriptBehind',
+  'TranscriptUnavailable',
+]);
+
+/** Whether an attempt that failed so did not reach its tool. */
+export function failedBeforeTool(cause: unknown): boolean {
+  if (cause instanceof TimeoutFailure) return cause.timeoutType === 'SCHEDULE_TO_START';
+  return cause instanceof ApplicationFailure && cause.type != null && beforeTheTool.has(cause.type);
+}
+
+/** Whether a tool's attempt that failed so ends the run, whatever the tool's author chose. */
+export function endsRun(cause: unknown): boolean {
+  return (
+    cause instanceof ApplicationFailure &&
+    cause.type != null &&
+    (failureTypes as Record<string, string>)[cause.type] === 'end'
+  );
+}
 
 /** Extra facts of a {@link failure}. */
 export interface FailureOptions {

@@ -529,6 +529,11 @@ export function repeatedId(id: string, attempt: number): string {
   return attempt === 1 ? id : `${id}~${attempt}`;
 }
 
+/** The digest of a call of which a person is to say what became of it: the attempt, the reply that asked for it, and what was approved. */
+export function uncertainDigest(attempt: string, reply: string, approved = ''): string {
+  return [attempt, reply, approved].join(' ').trim();
+}
+
 /** A call's position without the mark of a repeated activity: `turn-6.0` for `turn-6.0~2`. */
 export function positionOf(id: string): string {
   return id.replace(/~\d+$/, '');

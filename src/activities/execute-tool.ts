@@ -16,12 +16,12 @@ import {
 import type { TrackedActivity } from './activity-watch.ts';
 import { approvalFor } from './approval.ts';
 import { boundOutput } from './bounded-output.ts';
+import { checkDispatch } from './check-dispatch.ts';
 import { checkInput, parseArguments, unknownTool } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
-import { wasReset } from './was-reset.ts';
 
 /** What heartbeats carry from one attempt to the next. */
 interface AttemptRecord {
@@ -35,6 +35,10 @@ interface Running {
   context: Context;
   tracked: TrackedActivity;
   record: AttemptRecord;
+  /** Milliseconds since the epoch at which the tool's time began to count. */
+  from: number;
+  /** The tool's own code runs, also where nobody waits for it any more. */
+  busy: boolean;
 }
 
 /** What running a tool came to, before it is bounded. */
@@ -63,7 +67,13 @@ export async function executeTool(
         input.agent,
         context.info.scheduledTimestampMs,
       );
-      const outcome = await attempt(dependencies, registered, input, { context, tracked, record });
+      const outcome = await attempt(dependencies, registered, input, {
+        context,
+        tracked,
+        record,
+        from: Date.now(),
+        busy: false,
+      });
       return await toResult(dependencies, outcome, input, context);
     },
     { name: input.tool, details: () => record },
@@ -89,13 +99,12 @@ async function attempt(
   if (approval && (approval.deferred || approval.digest !== input.approved))
     return { needsDecision: approval };
   const effect = tool.tool.effect ?? 'once';
-  if (effect === 'once' && (context.info.attempt > 1 || input.repeated)) {
-    // It was no `once` tool when the model decided, or there would be no second attempt.
-    return uncertain(tool, `An earlier attempt of the tool "${input.tool}" was cut short`);
-  }
-  if (effect === 'once' && (await wasReset(context))) {
-    return uncertain(tool, `The run was reset while the tool "${input.tool}" was under way`);
-  }
+  // Before the history is read, which proves that the attempt is not over: a worker that freezes meanwhile wakes to a deadline that has passed.
+  running.from = Date.now();
+  const before = effect === 'once' && (await startedBefore(input, context));
+  if (before) return uncertain(tool, before, againFrom(context));
+  if (Date.now() >= running.from + tool.timeoutMs)
+    throw failure('TranscriptUnavailable', `the history was read only when the tool's time was up`);
   try {
     const output = await runTool(tool, checked.input, value, input, running);
     return await checkOutput(tool, output);
@@ -103,7 +112,8 @@ async function attempt(
     if (thrown instanceof ToolError || thrown instanceof NotDone) return { error: thrown.message };
     if (context.cancellationSignal.aborted) throw thrown;
     const said = `The tool "${input.tool}" failed: ${describeThrown(thrown)}`;
-    if (effect === 'once') return uncertain(tool, said);
+    // Whoever was cut off at its time may still be at it; whoever threw is not.
+    if (effect === 'once') return uncertain(tool, said, running.busy ? againFrom(context) : undefined);
     record.failures += 1;
     if (record.failures >= input.attempts) return { error: said };
     context.heartbeat(record);
@@ -111,14 +121,31 @@ async function attempt(
   }
 }
 
+/** Why the call may have been started before this attempt; `undefined` where it was not. */
+async function startedBefore(input: ExecuteToolInput, context: Context): Promise<string | undefined> {
+  // It was no `once` tool when the model decided, or there would be no second attempt.
+  if (context.info.attempt > 1 || input.repeated)
+    return `An earlier attempt of the tool "${input.tool}" was cut short`;
+  const dispatched = await checkDispatch(context);
+  return dispatched === 'first'
+    ? undefined
+    : `The run was reset while the tool "${input.tool}" was under way`;
+}
+
+/** From when on the call may be done again: an attempt that began before now is over by then, also where its worker is frozen and wakes. */
+function againFrom({ info }: Context): number {
+  return Date.now() + info.startToCloseTimeoutMs;
+}
+
 /** A throw proves nothing about the effect: the answer may have been lost after it happened. */
-function uncertain({ tool }: RegisteredTool, said: string): Outcome {
-  if (tool.whenUncertain === 'ask') return { uncertain: { why: said } };
+function uncertain({ tool }: RegisteredTool, why: string, againFrom?: number): Outcome {
+  if (tool.whenUncertain === 'ask')
+    return { uncertain: { why, ...(againFrom !== undefined && { againFrom }) } };
   if (tool.whenUncertain === 'tell')
-    return { error: `${said}. It may or may not have taken effect; do not repeat it blindly.` };
+    return { error: `${why}. It may or may not have taken effect; do not repeat it blindly.` };
   throw failure(
     'EffectUncertain',
-    `${said}. It must not happen twice, and it may or may not have taken effect: look before you start the run again`,
+    `${why}. It must not happen twice, and it may or may not have taken effect: look before you start the run again`,
   );
 }
 
@@ -154,15 +181,17 @@ async function runTool(
   checked: unknown,
   value: Json,
   { agent, again }: ExecuteToolInput,
-  { context, tracked, record }: Running,
+  running: Running,
 ): Promise<unknown> {
+  const { context, tracked, record } = running;
   const { activityId, workflowExecution } = context.info;
   const { workflowId = '', runId = '' } = workflowExecution ?? {};
   const position = positionOf(activityId);
+  const deadline = running.from + timeoutMs;
   const timeout = new AbortController();
   const timer = setTimeout(() => {
     timeout.abort(new DOMException(`it did not finish within ${timeoutMs} ms`, 'TimeoutError'));
-  }, timeoutMs);
+  }, deadline - Date.now());
   const toolContext: ToolContext = {
     signal: AbortSignal.any([context.cancellationSignal, timeout.signal]),
     heartbeat: (progress) => {
@@ -176,11 +205,14 @@ async function runTool(
       digestJson(value),
       ...(again === undefined ? [] : [String(again)]),
     ),
-    deadline: new Date(Date.now() + timeoutMs),
+    deadline: new Date(deadline),
     log: context.log,
     run: { workflowId, runId, agent, call: position },
   };
-  const work = tracked.run(async () => await tool.execute?.(checked as never, toolContext));
+  running.busy = true;
+  const work = tracked
+    .run(async () => await tool.execute?.(checked as never, toolContext))
+    .finally(() => (running.busy = false));
   try {
     // A tool that ignores its signal must not hold the call; what it does afterwards is not waited for.
     return await Promise.race([work, rejectOn(context.cancellationSignal), rejectOn(timeout.signal)]);

@@ -204,6 +204,9 @@ function registerTool(tool: AnyTool, agentNote: (problem: string) => void): Regi
   const effects = ['read', 'idempotent', 'once'];
   if (tool.effect !== undefined && !effects.includes(tool.effect))
     note(`effect must be one of ${effects.join(', ')}`);
+  const uncertain = ['fail', 'tell', 'ask'];
+  if (tool.whenUncertain !== undefined && !uncertain.includes(tool.whenUncertain))
+    note(`whenUncertain must be one of ${uncertain.join(', ')}`);
   const parameters = jsonSchema(tool.input, 'input', note);
   if ((parameters as { type?: Json }).type !== 'object') note('input must be an object schema (z.object)');
   const maxBytes = tool.maxResultBytes ?? defaultResultBytes;

@@ -1,8 +1,8 @@
 import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
-import { callId, parseCallId } from '../protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader, type HistoryRecord } from '../transcript/records.ts';
+import { place, turnOf, WaitingEvents, type WaitingEvent } from './waiting-events.ts';
 
 /** One thing that happened in a run. `cursor` names its place: `events({ after: cursor })` goes on behind it. */
 export type RunEvent = { cursor: string; at: Date } & (
@@ -44,8 +44,10 @@ export type RunEvent = { cursor: string; at: Date } & (
   | { type: 'closed'; by?: string }
   | { type: 'taken-over'; by?: string }
   | { type: 'handed-back'; by?: string }
-  /** The call runs when a person has decided on it: `decide(call, { digest, … })`. */
-  | { type: 'waiting'; turn: number; call: string; tool: string; digest: string }
+  /**
+   * The call waits for a person: `decide(call, { digest, … })`. With `uncertain`, for what became of it; the `tool-failed` before says why.
+   */
+  | WaitingEvent
   | { type: 'decided'; call: string; verdict: ApprovalDecision['verdict']; by?: string; reason?: string }
   | { type: 'paused'; now: boolean; by?: string }
   | { type: 'resumed'; by?: string }
@@ -139,12 +141,13 @@ async function orAborted<T>(value: Promise<T>, signal?: AbortSignal): Promise<T 
 /** Says what records mean to somebody who watches; it remembers which tool a call asked for. */
 class Translator {
   private readonly tools = new Map<string, string>();
+  private readonly waiting = new WaitingEvents();
 
-  /** What a record says: mostly one thing, and with a reply also what the run now waits for. */
+  /** What a record says: mostly one thing, and also what the run now waits for. */
   events(record: HistoryRecord): RunEventBody[] {
     const event = this.event(record);
-    if (!event) return [];
-    return record.kind === 'model-replied' ? [event, ...waitingFor(record)] : [event];
+    const waiting = this.waiting.of(record);
+    return event ? [event, ...waiting] : waiting;
   }
 
   private event(record: HistoryRecord): RunEventBody | undefined {
@@ -161,7 +164,8 @@ class Translator {
         return { type: 'tool-started', ...this.call(record.id), ...(input !== undefined && { input }) };
       }
       case 'tool-finished': {
-        const { output, error, refused, uncertain } = record.result;
+        const { output, error, refused, uncertain, needsDecision } = record.result;
+        if (needsDecision) return undefined;
         if (uncertain) return { type: 'tool-failed', ...this.call(record.id), message: uncertain.why };
         const isError = error === true || refused === true;
         return {
@@ -270,27 +274,8 @@ function replied({ id, turn, attempt }: Extract<HistoryRecord, { kind: 'model-re
   };
 }
 
-function place(call: string): { turn: number; call: string } {
-  return { turn: turnOf(parseCallId(call).reply), call };
-}
-
-/** The turn that an activity id names: `turn-6` and `turn-6~2` are both of turn 6. */
-function turnOf(id: string): number {
-  return Number(/^(?:turn|compact)-(\d+)/.exec(id)?.[1] ?? 0);
-}
-
 function named(error: Error & { type?: unknown }): { type: string; message: string } {
   return { type: typeof error.type === 'string' ? error.type : error.name, message: error.message };
-}
-
-/** The calls of a reply that wait for a person. */
-function waitingFor({ id, turn }: Extract<HistoryRecord, { kind: 'model-replied' }>): RunEventBody[] {
-  if (turn.decision.kind !== 'calls') return [];
-  return turn.decision.calls.flatMap((plan, index): RunEventBody[] => {
-    if (!('tool' in plan) || !plan.approval) return [];
-    const { digest } = plan.approval;
-    return [{ type: 'waiting', ...place(callId(id, index)), tool: plan.tool, digest }];
-  });
 }
 
 function parseCursor(cursor: string): { runId: string; event: number; part: number } {

@@ -18,6 +18,7 @@ import {
   type PendingApproval,
   type RunResult,
   type RunStatus,
+  type Uncertainty,
   type UserMessage,
 } from '../protocol.ts';
 import { readForward, readReverse } from '../transcript/history-events.ts';
@@ -43,8 +44,10 @@ export interface RunDescription {
 }
 
 /** A call that waits for a person's decision. */
-export interface WaitingCall extends Omit<PendingApproval, 'since' | 'edited'> {
+export interface WaitingCall extends Omit<PendingApproval, 'since' | 'edited' | 'uncertain'> {
   since: Date;
+  /** The call was started and may or may not have taken effect: why, and from when on `again` is taken (absent: at once). */
+  uncertain?: { why: string; againFrom?: Date };
   arguments: Json;
 }
 
@@ -226,7 +229,7 @@ export class RunHandle<Output> {
   }
 
   private async withArguments(approval: PendingApproval): Promise<WaitingCall> {
-    const { edited, ...rest } = approval;
+    const { edited, uncertain, ...rest } = approval;
     const { workflowId, call } = rest;
     const { runId } = await this.client.workflow.getHandle(workflowId).describe();
     const transcript = await readTranscript(this.source(), { workflowId, runId });
@@ -234,7 +237,8 @@ export class RunHandle<Output> {
     const text = callsOf(transcript.lastReply(reply))[index]?.arguments ?? '';
     const asked = JSON.parse(text.trim() === '' ? '{}' : text) as Json;
     const { input = asked } = edited === undefined ? {} : transcript.decision(edited);
-    return { ...rest, since: new Date(approval.since), arguments: input };
+    const since = new Date(approval.since);
+    return { ...rest, since, arguments: input, ...(uncertain && { uncertain: shown(uncertain) }) };
   }
 
   /**
@@ -338,6 +342,10 @@ function refusedByServer(thrown: unknown): Error | undefined {
 
 function describeCancel({ by, reason }: { by?: string; reason?: string }): string {
   return `the run was cancelled${by === undefined ? '' : ` by ${by}`}${reason === undefined ? '' : `: ${reason}`}`;
+}
+
+function shown({ why, againFrom }: Uncertainty): NonNullable<WaitingCall['uncertain']> {
+  return { why, ...(againFrom !== undefined && { againFrom: new Date(againFrom) }) };
 }
 
 async function* flatten<T>(pages: AsyncIterable<readonly T[]>): AsyncGenerator<T, void, undefined> {

@@ -6,10 +6,11 @@ import {
   sleep,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import { failure, failureTypes, type FailureType } from '../failures.ts';
+import { endsRun, failedBeforeTool, failure } from '../failures.ts';
 import {
   callsOf,
   repeatedId,
+  uncertainDigest,
   type ApprovalPlan,
   type ExecuteToolInput,
   type Json,
@@ -26,16 +27,6 @@ import type { Run } from './run.ts';
 /** How often and how long apart a `once` call is offered again whose attempt did not reach the tool. */
 const mostOffers = 20;
 const offerPauseMs = 15_000;
-/**
- * Failures that an attempt has before it reaches the tool: a worker of another build, a schema or an approval rule that throws, a
- * history that cannot be read now.
- */
-const beforeTheTool = new Set<FailureType>([
-  'UnknownAgent',
-  'AgentCodeFailed',
-  'TranscriptBehind',
-  'TranscriptUnavailable',
-]);
 /** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
 const carriedArguments = 4 * 1024;
 
@@ -54,6 +45,8 @@ export class ToolCall {
   private readonly position: string;
   private readonly plan: RunPlan;
   private input: Omit<ExecuteToolInput, 'maxBytes'>;
+  /** Digest of the reply that asked for the call. */
+  private readonly asked: string;
   private scheduled = 0;
   private edited: string | undefined;
 
@@ -66,6 +59,7 @@ export class ToolCall {
     this.run = run;
     this.position = position;
     this.plan = plan;
+    this.asked = reply.turn.digest;
     this.input = toolInput(run.agent, reply, plan);
   }
 
@@ -114,7 +108,8 @@ export class ToolCall {
   /** Has a person say what became of the call; the outcome, unless it is to be done again. */
   private async settled(uncertain: Uncertainty): Promise<CallOutcome | undefined> {
     const { position, plan } = this;
-    const digest = repeatedId(`${position} uncertain`, this.scheduled);
+    const attempt = repeatedId(position, this.scheduled);
+    const digest = uncertainDigest(attempt, this.asked, this.input.approved);
     const approval: ApprovalPlan = { digest, uncertain, checksOutput: true };
     const verdict = await this.run.approvals.wait(position, plan.tool, approval, this.edited);
     switch (verdict.kind) {
@@ -185,25 +180,18 @@ function toolInput(
   return { ...base, input: text.trim() === '' ? {} : (JSON.parse(text) as Json) };
 }
 
-function didNotReachTool({ cause }: ActivityFailure): boolean {
-  return cause instanceof ApplicationFailure && beforeTheTool.has(cause.type as FailureType);
-}
-
 /** Whether the call may be offered again: the agent's own code, once it failed for good, would only fail again. */
 function mayReachTool(thrown: ActivityFailure): boolean {
   const { cause } = thrown;
   const final =
     cause instanceof ApplicationFailure && cause.type === 'AgentCodeFailed' && cause.nonRetryable === true;
-  return didNotReachTool(thrown) && !final;
+  return failedBeforeTool(cause) && !final;
 }
 
 /** What is said of a call whose activity failed; throws where that ends the run. */
 function whyOf(thrown: ActivityFailure, plan: RunPlan): string {
   const { cause } = thrown;
-  if (cause instanceof ApplicationFailure) {
-    const disposition = cause.type && (failureTypes as Record<string, string>)[cause.type];
-    if (disposition === 'end' || didNotReachTool(thrown)) throw cause;
-  }
+  if (cause && (endsRun(cause) || failedBeforeTool(cause))) throw cause;
   const said =
     cause instanceof TimeoutFailure
       ? `its worker did not answer (${cause.timeoutType})`

@@ -72,7 +72,7 @@ class TurnBounds {
     await condition(() => this.free === mostInFlight);
   }
 
-  async run<T extends { result?: { bytes: number; needsDecision?: unknown } }>(
+  async run<T extends { result?: { bytes: number; needsDecision?: unknown; uncertain?: unknown } }>(
     { maxBytes = defaultResultBytes }: RunPlan,
     execute: (maxBytes: number) => Promise<T>,
   ): Promise<T> {
@@ -85,8 +85,8 @@ class TurnBounds {
     try {
       const outcome = await execute(share);
       this.left += share - (outcome.result?.bytes ?? 0);
-      // Not executed: it will come again.
-      if (outcome.result?.needsDecision) this.waiting += 1;
+      // It may come again.
+      if (outcome.result?.needsDecision || outcome.result?.uncertain) this.waiting += 1;
       return outcome;
     } finally {
       this.free += 1;
