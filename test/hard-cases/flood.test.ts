@@ -93,7 +93,11 @@ async function untilAccepted(send: () => Promise<unknown>): Promise<number> {
       return refused;
     } catch (thrown) {
       const text = describe(thrown);
-      if (!/MessageRefused|not accepted|closed|closing|completed workflow|in failed state|ResourceExhausted/i.test(text))
+      if (
+        !/MessageRefused|not accepted|closed|closing|completed workflow|in failed state|ResourceExhausted/i.test(
+          text,
+        )
+      )
         throw thrown;
       await setTimeout(20);
     }
