@@ -66,7 +66,12 @@ test("I1: a model call's input does not grow with the conversation", async () =>
     effect: 'read',
     execute: () => 'p'.repeat(20_000),
   });
-  const agent = defineAgent({ name: 'reader', instructions: 'Read.', tools: [page] });
+  const agent = defineAgent({
+    name: 'reader',
+    instructions: 'Read.',
+    tools: [page],
+    limits: { repeats: 100 },
+  });
   const turns = 12;
   await using harness = await startHarness({
     agents: [agent],
