@@ -1,7 +1,16 @@
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import type { Duration } from './duration.ts';
 import { failure } from './failures.ts';
+import { rulesProblem, type PolicyRule, type RunRule } from './policy.ts';
 import type { AgentStart, Json, Limits } from './protocol.ts';
+
+/** What may be said of a run when it begins, as people write it. */
+export interface RunOptions {
+  /** Go before the agent's own. */
+  limits?: RunLimits;
+  /** Rules about tool calls, which go before the worker's and the tools' own; the first that meets a call counts. */
+  policy?: readonly RunRule[];
+}
 
 /** Bounds on a run, as people write them. */
 export interface RunLimits extends Omit<Limits, 'deadlineMs'> {
@@ -12,17 +21,29 @@ export interface RunLimits extends Omit<Limits, 'deadlineMs'> {
 /**
  * The argument of the `agent` workflow, from what a client or a workflow says.
  *
- * Throws `InvalidInput` for a limit that is not a positive, finite number: JSON has no infinity, and a workflow that read it as
- * something else would end at once or never.
+ * Throws `InvalidInput` for a malformed rule, and for a limit that is not a positive, finite number: JSON has no infinity, and a workflow
+ * that read it as something else would end at once or never.
  */
-export function agentStart(agent: string, input: Json, limits: RunLimits | undefined): AgentStart {
-  if (!limits) return { agent, input };
-  const { deadline, ...rest } = limits;
+export function agentStart(agent: string, input: Json, { limits, policy }: RunOptions): AgentStart {
   return {
     agent,
     input,
-    limits: checked({ ...rest, ...(deadline !== undefined && { deadlineMs: milliseconds(deadline) }) }),
+    ...(limits && { limits: limitsOf(limits) }),
+    ...(policy &&
+      policy.length > 0 && { policy: { own: identified(policy), inherited: [], heard: 0, epoch: 0 } }),
   };
+}
+
+/** The rules under ids; throws `InvalidInput` for what is no rule. */
+export function identified(rules: readonly RunRule[], prefix = 'rule'): PolicyRule[] {
+  const all = rules.map((rule, index) => ({ ...rule, id: rule?.id ?? `${prefix}-${index + 1}` }));
+  const problem = rulesProblem(all);
+  if (problem !== undefined) throw failure('InvalidInput', problem);
+  return all;
+}
+
+function limitsOf({ deadline, ...rest }: RunLimits): Limits {
+  return checked({ ...rest, ...(deadline !== undefined && { deadlineMs: milliseconds(deadline) }) });
 }
 
 function milliseconds(deadline: Duration): number {

@@ -59,6 +59,8 @@ export const failureTypes = {
   UnknownDecision: 'retry',
   /** A decision on a call that does not wait for one, or does not fit it. It changed nothing. */
   DecisionRefused: 'end',
+  /** A change of a run's rules about tool calls was malformed. It changed nothing. */
+  PolicyRefused: 'end',
   /** Nobody decided on a call in time, and its author chose to fail then. */
   ApprovalTimedOut: 'end',
   /** A message to a run was malformed, or too many wait already. */

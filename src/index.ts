@@ -25,7 +25,7 @@ export {
   type ToolRetryPolicy,
 } from './agents/define-tool.ts';
 export type { Delegate, Handoff } from './agents/routes.ts';
-export type { RunLimits } from './agent-start.ts';
+export type { RunLimits, RunOptions } from './agent-start.ts';
 export type { Duration } from './duration.ts';
 export { failureTypes, type FailureType } from './failures.ts';
 export type { Effect, Item, Json, Limits, RunResult, Usage } from './protocol.ts';

@@ -5,7 +5,11 @@
  * A field may be added at any time (readers ignore what they do not know); a meaning never changes.
  */
 
-import type { CarriedConversation, ContinuedRun } from './run-state.ts';
+import type { ApprovalPlan, Uncertainty } from './decisions.ts';
+import type { PolicyRule } from './policy.ts';
+import type { CarriedConversation, ContinuedRun, RulesState } from './run-state.ts';
+
+export type * from './decisions.ts';
 
 /** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -82,6 +86,8 @@ export interface AgentStart {
   tree?: TreePlace;
   /** Whether the tree is paused while this run begins. */
   control?: ControlState;
+  /** Rules about tool calls, which go before the worker's and the tools' own. */
+  policy?: RulesState;
   /** The run stays open and answers each message. Without `input` it waits for the first one. */
   open?: OpenConversation;
   /** What an earlier run of the same chain left, where this one continues it. */
@@ -219,6 +225,8 @@ export interface CallModelInput {
   model?: string;
   /** Most tokens of the reply: what the limit on tokens leaves. */
   maxOutputTokens?: number;
+  /** The run's rules about tool calls; absent where there are none. */
+  policy?: PolicyRule[];
   /** Make the conversation shorter, whether or not the model could still take it. */
   compact?: true;
 }
@@ -328,86 +336,6 @@ export interface RunPlan {
   approval?: ApprovalPlan;
 }
 
-/** What a person must decide before a call runs. */
-export interface ApprovalPlan {
-  /** Digest of agent, tool, arguments and definition. */
-  digest: string;
-  /** How long the call waits. Default: for ever. */
-  timeoutMs?: number;
-  /** What then happens: the model is told that it was not executed, or the run fails. Default `reject`. */
-  onTimeout?: 'reject' | 'fail';
-  /** Whom the call goes to when nobody has decided in time, before `onTimeout` counts. */
-  escalate?: { to: string; timeoutMs?: number };
-  /** The tool has no code: somebody outside supplies the result, or says that there is none. */
-  deferred?: true;
-  /** A result that is supplied must fit the tool's output schema. */
-  checksOutput?: true;
-  /** The call was started and may or may not have taken effect. */
-  uncertain?: Uncertainty;
-}
-
-/** What is known of a `once` call that may or may not have taken effect. */
-export interface Uncertainty {
-  why: string;
-  /** Milliseconds since the epoch from which on it can be done again: until then the worker that had it may still be at it. */
-  againFrom?: number;
-}
-
-/** A call that waits for a person. */
-export interface PendingApproval {
-  /** Names the call in the whole tree: workflow id and position. */
-  id: string;
-  workflowId: string;
-  /** The position: `turn-6.0`. */
-  call: string;
-  agent: string;
-  tool: string;
-  digest: string;
-  /** The decision whose arguments the call would run with instead of the model's. */
-  edited?: string;
-  /** Nobody decided in time, and this is whom the call has gone to. */
-  escalatedTo?: string;
-  /** The call waits for its result, and not for leave to run. */
-  deferred?: true;
-  /** The call was started and may or may not have taken effect. */
-  uncertain?: Uncertainty;
-  /** Milliseconds since the epoch. */
-  since: number;
-}
-
-/** A person's word on a call. */
-export interface ApprovalDecision {
-  /** The decider's own; used once. */
-  id: string;
-  /** The call's position, or its id in the tree. */
-  call: string;
-  /** What the person saw: a call that has changed since is not decided by it. */
-  digest?: string;
-  verdict: 'approve' | 'reject' | 'edit' | 'result' | 'again' | 'stop';
-  /** With `edit`: the arguments that the call runs with instead. */
-  input?: Json;
-  /** With `result`: what the call comes to, without being run. */
-  output?: Json;
-  /** Why; the model is told of a rejection. */
-  reason?: string;
-  /** Who decided. */
-  by?: string;
-}
-
-/** The input of `checkArguments`: what a person wrote in place of the model's arguments, or of the tool's result. */
-export interface CheckArgumentsInput {
-  agent: string;
-  tool: string;
-  input?: Json;
-  output?: Json;
-}
-
-/** The result of `checkArguments`: what is wrong, or the digest that approves the call with these arguments. */
-export interface CheckedArguments {
-  problem?: string;
-  digest?: string;
-}
-
 /**
  * What repeating a tool does: `read` changes nothing; `idempotent` may be repeated with the same key; `once` must never
  * be repeated when it may already have happened.
@@ -444,6 +372,8 @@ export interface ExecuteToolInput {
   attempts: number;
   /** The digest that a person approved. */
   approved?: string;
+  /** The run's rules about tool calls; absent where there are none. */
+  policy?: PolicyRule[];
   /** An earlier attempt was cut off by a pause, and may have reached the tool. */
   repeated?: true;
   /** How often a person has said that the call is to be done again: part of its idempotency key. */
@@ -507,6 +437,9 @@ export const names = {
   handBack: 'handBack',
   askLease: 'askLease',
   lease: 'lease',
+  changePolicy: 'changePolicy',
+  inheritPolicy: 'inheritPolicy',
+  policy: 'policy',
 } as const;
 
 /** The activity id of a turn's model call. */

@@ -1,6 +1,7 @@
 /**
  * What a run hands to the one that continues it as new. Types alone: it is JSON, as everything that crosses a boundary.
  */
+import type { PolicyRule } from './policy.ts';
 import type { DefinitionSnapshot, Item, Limits, Unconfirmed, Usage, UserMessage } from './protocol.ts';
 
 /** Where a conversation stood when its run continued as new. */
@@ -35,6 +36,14 @@ export interface RunState {
   inbox: InboxState;
   approvals: ApprovalsState;
   conversation?: ConversationState;
+}
+
+/** The rules of a run about tool calls: its own, those of the run above, and the numbers of the last changes there and here. */
+export interface RulesState {
+  own: PolicyRule[];
+  inherited: PolicyRule[];
+  heard: number;
+  epoch: number;
 }
 
 /** What a run has used so far. */

@@ -72,7 +72,10 @@ export async function callModel(
     const reply = await ask(dependencies, registered, input, context, () =>
       chatRequest(definition.snapshot, conversation.items, { maxOutputTokens: input.maxOutputTokens }),
     );
-    const decided = await decide(registered, reply, workflowId);
+    const decided = await decide(registered, reply, workflowId, {
+      worker: dependencies.policy,
+      run: input.policy ?? [],
+    });
     const guarded = await guardOutput(registered, decided, reply.items, workflowId);
     const decision = carry(registered, conversation, reply, guarded);
     const cost = costOf(definition.snapshot.model, reply.usage, prices);

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { RegisteredAgent } from '../agents/registry.ts';
 import type { CheckArgumentsInput, CheckedArguments, Json } from '../protocol.ts';
-import { approvalFor } from './approval.ts';
 import { checkInput, checkValue, unknownTool } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
+import { callDigest } from './policy.ts';
 import { registeredAgent } from './registered-agent.ts';
 
 /** Checks what a person wrote: arguments in place of the model's, with the digest of the call that they make, or a result. */
@@ -19,9 +19,7 @@ export async function checkArguments(
     const checked = await checkInput(registered, tool, value);
     if ('problem' in checked) return { problem: checked.problem };
     const known = registered.tools.get(tool);
-    const workflowId = info.workflowExecution?.workflowId ?? '';
-    const plan = known && (await approvalFor(registered, known, { value, input: checked.input, workflowId }));
-    return { ...(plan && { digest: plan.digest }) };
+    return { ...(known && { digest: callDigest(registered, known, value) }) };
   });
 }
 

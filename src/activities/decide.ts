@@ -11,7 +11,7 @@ import {
   type Json,
   type RunPlan,
 } from '../protocol.ts';
-import { approvalFor } from './approval.ts';
+import { judgeCall, noPolicy, type Policy } from './policy.ts';
 import { duplicateMark } from './models/chat-reply.ts';
 import type { ModelReply } from './models/model.ts';
 
@@ -21,7 +21,12 @@ const longestProblem = 2_000;
 const largestOutput = 1024 * 1024;
 
 /** What a reply means: which calls run and under which options, whether it is the output, or what the model has to mend. */
-export async function decide(agent: RegisteredAgent, reply: ModelReply, workflowId = ''): Promise<Decision> {
+export async function decide(
+  agent: RegisteredAgent,
+  reply: ModelReply,
+  workflowId = '',
+  policy: Policy = noPolicy,
+): Promise<Decision> {
   if (reply.refusal)
     return {
       kind: 'end',
@@ -40,7 +45,7 @@ export async function decide(agent: RegisteredAgent, reply: ModelReply, workflow
   const plans = await Promise.all(
     calls.map(async (call, index) => {
       const cut = reply.stopped === 'cut' && index === calls.length - 1;
-      return cut ? { refused: cutCall } : await planCall(agent, call, workflowId);
+      return cut ? { refused: cutCall } : await planCall(agent, call, workflowId, policy);
     }),
   );
   return decideCalls(plans);
@@ -63,7 +68,12 @@ function decideCalls(wishes: Wish[]): Decision {
   return { kind: 'handoff', agent, index, calls, ...(taskQueue !== undefined && { taskQueue }) };
 }
 
-async function planCall(agent: RegisteredAgent, call: CallItem, workflowId: string): Promise<Wish> {
+async function planCall(
+  agent: RegisteredAgent,
+  call: CallItem,
+  workflowId: string,
+  policy: Policy,
+): Promise<Wish> {
   if (call.id.includes(duplicateMark)) {
     return {
       refused:
@@ -77,13 +87,14 @@ async function planCall(agent: RegisteredAgent, call: CallItem, workflowId: stri
   if ('problem' in parsed) return { refused: parsed.problem };
   const checked = await checkInput(agent, call.name, parsed.value);
   if ('problem' in checked) return { refused: checked.problem };
-  if (!registered) return planRoute(route as Route, call);
-  const approval = await approvalFor(agent, registered, {
+  const judged = await judgeCall(agent, registered ?? call.name, policy, {
     value: parsed.value,
     input: checked.input,
     workflowId,
   });
-  return { ...planTool(registered), ...(approval && { approval }) };
+  if (judged && 'denied' in judged) return { refused: judged.denied };
+  if (!registered) return planRoute(route as Route, call);
+  return { ...planTool(registered), ...(judged && { approval: judged }) };
 }
 
 function planRoute(route: Route, call: CallItem): Wish {

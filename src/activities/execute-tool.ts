@@ -14,12 +14,12 @@ import {
   type Uncertainty,
 } from '../protocol.ts';
 import type { TrackedActivity } from './activity-watch.ts';
-import { approvalFor } from './approval.ts';
 import { boundOutput } from './bounded-output.ts';
 import { checkDispatch } from './check-dispatch.ts';
 import { checkInput, parseArguments, unknownTool } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
+import { judgeCall } from './policy.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 
@@ -94,10 +94,12 @@ async function attempt(
   const checked = await checkInput(registered, input.tool, value);
   if ('problem' in checked) return { refused: checked.problem };
   const { workflowId } = runHistory(context).run;
-  const approval = await approvalFor(registered, tool, { value, input: checked.input, workflowId });
+  const policy = { worker: dependencies.policy, run: input.policy ?? [] };
+  const judged = await judgeCall(registered, tool, policy, { value, input: checked.input, workflowId });
+  // What was started already cannot be forbidden any more.
+  if (judged && 'denied' in judged) return { refused: judged.denied };
   // A tool that lost its code since it was approved has nothing to run.
-  if (approval && (approval.deferred || approval.digest !== input.approved))
-    return { needsDecision: approval };
+  if (judged && (judged.deferred || judged.digest !== input.approved)) return { needsDecision: judged };
   const effect = tool.tool.effect ?? 'once';
   // Before the history is read, which proves that the attempt is not over: a worker that freezes meanwhile wakes to a deadline that has passed.
   running.from = Date.now();

@@ -1,15 +1,13 @@
-import { randomUUID } from 'node:crypto';
-import { userInfo } from 'node:os';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../failures.ts';
-import type { ApprovalDecision, Json } from '../protocol.ts';
 import { withClient, type GlobalOptions } from './connection.ts';
 import { dev } from './dev.ts';
-import { approvals, list, show, type ListCommandOptions } from './look-commands.ts';
+import { list, show, type ListCommandOptions } from './look-commands.ts';
+import { addPeople, type On } from './people-commands.ts';
 import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
-import { exitCodes, parseJson, plain, printJson, printLine, UsageError, warn } from './terminal.ts';
+import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
 
 const help = `
 Examples:
@@ -66,10 +64,6 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     return codeFor(thrown);
   }
 }
-
-type On = <Rest extends unknown[]>(
-  work: (client: CadenzaClient, ...rest: Rest) => Promise<number>,
-) => (...rest: [...Rest, Command]) => Promise<void>;
 
 function addRuns(program: Command, on: On): void {
   program
@@ -161,154 +155,6 @@ function addForks(program: Command, on: On): void {
         return exitCodes.ok;
       }),
     );
-}
-
-interface DecisionOptions {
-  reason?: string;
-  by: string;
-  json?: boolean;
-}
-
-function addPeople(program: Command, on: On): void {
-  program
-    .command('approvals')
-    .description('calls that wait for a person, with their ids')
-    .argument('[id]', 'in this run and below it; default: in all open runs')
-    .option('--json', 'one JSON object a line')
-    .action(
-      on(
-        async (client, id: string | undefined, options: { json?: boolean }) =>
-          await approvals(client, id, options),
-      ),
-    );
-  const decision = (name: string, verdict: ApprovalDecision['verdict'], description: string) =>
-    program
-      .command(name)
-      .description(description)
-      .argument('<call>', "the call's id, as approvals prints it")
-      .option('--reason <text>', 'recorded, and told to the model with a rejection')
-      .option('--by <name>', 'who decides', whoami())
-      .action(
-        on(
-          async (client, call: string, options: DecisionOptions) =>
-            await decide(client, call, { verdict }, options),
-        ),
-      );
-  decision('approve', 'approve', 'let a call run');
-  decision('reject', 'reject', 'keep a call from running, or say that an uncertain one did not happen');
-  decision('again', 'again', 'have an uncertain call done again');
-  decision('stop', 'stop', 'end the run of an uncertain call');
-  const written = (
-    name: string,
-    field: 'input' | 'output',
-    verdict: ApprovalDecision['verdict'],
-    description: string,
-  ) =>
-    program
-      .command(name)
-      .description(description)
-      .argument('<call>', "the call's id, as approvals prints it")
-      .argument('<json>', field === 'input' ? 'the new arguments' : 'the result; plain text is taken as text')
-      .option('--reason <text>')
-      .option('--by <name>', 'who decides', whoami())
-      .action(
-        on(async (client, call: string, text: string, options: DecisionOptions) => {
-          const value = field === 'input' ? parseJson(text, 'the new arguments') : jsonOrText(text);
-          return await decide(client, call, { verdict, [field]: value }, options);
-        }),
-      );
-  written('edit', 'input', 'edit', 'let a call run with other arguments');
-  written(
-    'answer',
-    'output',
-    'result',
-    'supply the result of a call: of a question, of a deferred tool, or instead of running it',
-  );
-  addSteering(program, on);
-}
-
-function addSteering(program: Command, on: On): void {
-  const by = ['--by <name>', 'who asks', whoami()] as const;
-  program
-    .command('pause')
-    .description('let a run and those below it begin nothing new')
-    .argument('<id>')
-    .option('--now', 'cut off what is under way, and do it again afterwards')
-    .option(...by)
-    .action(
-      on(
-        async (client, id: string, options: { now?: boolean; by: string }) =>
-          await done(client.get(id).pause(options)),
-      ),
-    );
-  program
-    .command('resume')
-    .description('let a paused run go on')
-    .argument('<id>')
-    .option(...by)
-    .action(
-      on(async (client, id: string, options: { by: string }) => await done(client.get(id).resume(options))),
-    );
-  program
-    .command('message')
-    .description('say something to a run; the model sees it at its next turn')
-    .argument('<id>')
-    .argument('<text>')
-    .option('--message-id <id>', 'sent again under the same id it counts once', randomUUID())
-    .action(
-      on(
-        async (client, id: string, text: string, options: { messageId: string }) =>
-          await done(client.get(id).message(text, { id: options.messageId })),
-      ),
-    );
-  program
-    .command('cancel')
-    .description('end a run and those below it')
-    .argument('<id>')
-    .option('--reason <text>')
-    .option(...by)
-    .action(
-      on(
-        async (client, id: string, options: { reason?: string; by: string }) =>
-          await done(client.get(id).cancel(options)),
-      ),
-    );
-}
-
-async function decide(
-  client: CadenzaClient,
-  call: string,
-  decision: Pick<ApprovalDecision, 'verdict' | 'input' | 'output'>,
-  { reason, by, json }: DecisionOptions,
-): Promise<number> {
-  const mark = call.lastIndexOf('#');
-  if (mark === -1) throw new UsageError(`"${call}" is no call's id; "cadenza approvals" prints them`);
-  await client
-    .get(call.slice(0, mark))
-    .decide(call, { ...decision, by, ...(reason !== undefined && { reason }) });
-  if (json) printJson({ call, ...decision });
-  return exitCodes.ok;
-}
-
-async function done(work: Promise<unknown>): Promise<number> {
-  await work;
-  return exitCodes.ok;
-}
-
-function whoami(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return 'unknown';
-  }
-}
-
-function jsonOrText(text: string): Json {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return text;
-  }
 }
 
 /** Says what went wrong, in one line where it was to be expected. */

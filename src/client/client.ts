@@ -9,7 +9,7 @@ import {
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { agentStart, type RunLimits } from '../agent-start.ts';
+import { agentStart, type RunOptions } from '../agent-start.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
@@ -28,14 +28,12 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
 }
 
 /** How a run is started. */
-export interface StartOptions extends Pick<
-  WorkflowStartOptions,
-  'memo' | 'priority' | 'typedSearchAttributes' | 'startDelay'
-> {
+export interface StartOptions
+  extends
+    RunOptions,
+    Pick<WorkflowStartOptions, 'memo' | 'priority' | 'typedSearchAttributes' | 'startDelay'> {
   /** The run's workflow id, which makes starting it again harmless. Default: the agent's name and a random part. */
   id?: string;
-  /** Go before the agent's own. */
-  limits?: RunLimits;
   taskQueue?: string;
 }
 
@@ -122,10 +120,11 @@ export class CadenzaClient {
     const {
       id = `${name}-${randomUUID().slice(0, 8)}`,
       limits,
+      policy,
       taskQueue = this.taskQueue,
       ...rest
     } = options;
-    const start = agentStart(name, toJson(input), limits);
+    const start = agentStart(name, toJson(input), { ...(limits && { limits }), ...(policy && { policy }) });
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,

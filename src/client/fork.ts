@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { agentStart, type RunLimits } from '../agent-start.ts';
+import { agentStart, type RunOptions } from '../agent-start.ts';
 import { digestText } from '../digest.ts';
 import { failure } from '../failures.ts';
 import {
@@ -17,7 +17,7 @@ import { closeOpenCalls } from '../transcript/transcript.ts';
 import { chainOf, readRun } from './chain.ts';
 
 /** What a fork does otherwise than the run it comes from. */
-export interface ForkOptions {
+export interface ForkOptions extends RunOptions {
   /** The turn that is asked anew, from 1. Default: the conversation as it stands is continued. */
   turn?: number;
   /** The agent that goes on. Default: the same. */
@@ -28,7 +28,6 @@ export interface ForkOptions {
   model?: string;
   /** Said at the end of the conversation. */
   message?: string;
-  limits?: RunLimits;
   /** The new run's workflow id. Default: the old one's with `-fork-` and a random part. */
   id?: string;
   taskQueue?: string;
@@ -54,14 +53,7 @@ export async function forkRun(
   workflowId: string,
   options: ForkOptions & { taskQueue: string },
 ): Promise<string> {
-  const {
-    turn,
-    message,
-    model,
-    limits,
-    taskQueue,
-    id = `${workflowId}-fork-${randomUUID().slice(0, 8)}`,
-  } = options;
+  const { turn, message, model, taskQueue, id = `${workflowId}-fork-${randomUUID().slice(0, 8)}` } = options;
   const origin = await originOf(client, from, workflowId, options);
   const agent = typeof options.agent === 'string' ? options.agent : (options.agent?.name ?? origin.agent);
   const input = options.input ?? origin.input;
@@ -77,7 +69,7 @@ export async function forkRun(
   const parts = Buffer.byteLength(text) > carriedBytes ? partsOf(text) : [];
   const conversation: Inheritance =
     parts.length > 0 ? { parts: parts.map(({ digest }) => digest) } : { items };
-  const { input: _none, ...start } = agentStart(agent, null, limits);
+  const { input: _none, ...start } = agentStart(agent, null, options);
   const { open } = origin.start;
   const argument: AgentStart = {
     ...start,

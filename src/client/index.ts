@@ -11,6 +11,7 @@ export { RunHandle, type RunDescription, type WaitingCall } from './run-handle.t
 export type { Answer } from './answers.ts';
 export type { SendOptions, SentMessage } from './send.ts';
 export type { ForkOptions } from './fork.ts';
+export type { ArgumentCondition, PolicyRule, PolicyVerdict, Remember, RunRule } from '../policy.ts';
 export type { RewindOptions } from './rewind.ts';
 export type { RunEvent } from './run-events.ts';
 export { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';

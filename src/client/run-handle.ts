@@ -6,7 +6,9 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
+import { identified } from '../agent-start.ts';
 import { failure } from '../failures.ts';
+import type { PolicyChange, PolicyRule, RunRule } from '../policy.ts';
 import {
   callsOf,
   messageProblem,
@@ -226,6 +228,33 @@ export class RunHandle<Output> {
   /** Says that a deferred tool's call came to nothing; the model is told why. */
   async fail(id: string, reason: string, options: DecisionOptions = {}): Promise<void> {
     await this.decide(id, { ...options, verdict: 'reject', reason });
+  }
+
+  /** The rules about tool calls that count in the run, the first that meets a call before the others. It needs a worker. */
+  async policy(): Promise<PolicyRule[]> {
+    return await this.handle.query<PolicyRule[]>(names.policy);
+  }
+
+  /**
+   * Changes the rules about tool calls, in this run and in those below it, and returns the rules that then count. What is added goes before
+   * what is there, or takes the place of the rule with its id. Calls that wait for a person, and need not any more, go on.
+   *
+   * Throws `InvalidInput` for a malformed rule, and a `WorkflowUpdateFailedError` for more rules than a run may have (100, or 16 KB).
+   */
+  async changePolicy(change: {
+    add?: readonly RunRule[];
+    remove?: readonly string[];
+    by?: string;
+  }): Promise<PolicyRule[]> {
+    const { add = [], remove = [], by } = change;
+    const argument: PolicyChange = {
+      add: identified(add, `rule-${randomUUID().slice(0, 8)}`),
+      remove: [...remove],
+      ...(by !== undefined && { by }),
+    };
+    return await this.handle.executeUpdate<PolicyRule[], [PolicyChange]>(names.changePolicy, {
+      args: [argument],
+    });
   }
 
   private async withArguments(approval: PendingApproval): Promise<WaitingCall> {

@@ -7,20 +7,18 @@ import {
 } from '@temporalio/client';
 import { randomUUID } from 'node:crypto';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { agentStart, type RunLimits } from '../agent-start.ts';
+import { agentStart, type RunOptions } from '../agent-start.ts';
 import type { Duration } from '../duration.ts';
 import { failure } from '../failures.ts';
 import { messageProblem, names, type AgentStart, type UserMessage } from '../protocol.ts';
 import type { Answer } from './answers.ts';
 
-/** How a message is sent. */
-export interface SendOptions {
+/** How a message is sent. Limits and policy count where it begins the conversation; the limit on turns is that of one answer. */
+export interface SendOptions extends RunOptions {
   /** The sender's own id, by which sending it again does nothing. Default: a random one. */
   messageId?: string;
   /** Ends the conversation when nobody has said anything for so long. Counts where this message begins it. Default: never. */
   idleTimeout?: Duration;
-  /** Go before the agent's own. Count where this message begins the conversation; `turns` are those of one answer. */
-  limits?: RunLimits;
   taskQueue?: string;
 }
 
@@ -43,12 +41,12 @@ export async function sendMessage(
   agent: string,
   conversationId: string,
   text: string,
-  { messageId = randomUUID(), idleTimeout, limits, taskQueue }: SendOptions & { taskQueue: string },
+  { messageId = randomUUID(), idleTimeout, taskQueue, ...options }: SendOptions & { taskQueue: string },
 ): Promise<Omit<SentMessage, 'reply'>> {
   const message: UserMessage = { id: messageId, text, agent };
   const problem = messageProblem(message);
   if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
-  const { input: _none, ...start } = agentStart(agent, null, limits);
+  const { input: _none, ...start } = agentStart(agent, null, options);
   const open = idleTimeout === undefined ? {} : { idleTimeoutMs: msToNumber(idleTimeout) };
   const argument: AgentStart = { ...start, open };
   for (let attempt = 1; ; attempt += 1) {

@@ -27,6 +27,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     provider,
     prices,
     transcripts,
+    policy,
     watchdog,
     taskQueue = defaultTaskQueue,
     connection,
@@ -41,6 +42,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(provider && { provider }),
     ...(prices && { prices }),
     ...(transcripts && { transcripts }),
+    ...(policy && { policy }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),

@@ -7,6 +7,7 @@ import { createActivities } from '../activities/index.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
+import { checkWorkerPolicy, type WorkerRule } from '../activities/policy.ts';
 import {
   TranscriptStore,
   type TranscriptCounters,
@@ -28,6 +29,8 @@ export interface CadenzaOptions {
    * sets it up by itself where it makes the connection.
    */
   watchdog?: WatchdogOptions;
+  /** Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final. */
+  policy?: readonly WorkerRule[];
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
@@ -51,6 +54,7 @@ export class CadenzaPlugin extends SimplePlugin {
     this.store = new TranscriptStore(options.transcripts);
     // At once, and not when a run comes: a worker with faulty agents must not start.
     createRegistry(options.agents);
+    checkWorkerPolicy(options.policy ?? []);
   }
 
   /** How often turns found their conversation in memory, and what was read otherwise. */
@@ -66,6 +70,7 @@ export class CadenzaPlugin extends SimplePlugin {
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
       watch: this.watchdog ?? noWatch,
+      policy: this.cadenza.policy ?? [],
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
     if (taken.length > 0) {

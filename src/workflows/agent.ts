@@ -41,6 +41,7 @@ import { Inbox } from './inbox.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
 import { askedFor } from './repeats.ts';
 import { note, type Run } from './run.ts';
+import { Rules } from './rules.ts';
 import { runToolCalls } from './tool-calls.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
@@ -56,6 +57,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   delete start.continued;
   run.control.open();
   run.approvals.open();
+  run.rules.open();
   run.leases.open();
   run.inbox.open(() => run.status.turn + 1, run.agent, run.conversation !== undefined);
   run.conversation?.open();
@@ -87,8 +89,10 @@ function beginning({ continued, conversation, open, input }: AgentStart): Since[
 function newRun(start: AgentStart): Run {
   const state = start.continued?.state;
   const deadline = new Deadline(state?.deadline);
-  const { agent, tree, control, open, input, conversation } = start;
+  const { agent, tree, open, input, conversation } = start;
+  const control = new Control(deadline, start.control, state?.heard);
   const inbox = new Inbox(state?.inbox);
+  const rules = new Rules(tree, (affects) => run.approvals.reconsider(affects), start.policy);
   const isIdle = input === undefined && !conversation;
   const run: Run = {
     agent,
@@ -102,8 +106,9 @@ function newRun(start: AgentStart): Run {
     tree,
     turn: state?.turn ?? 0,
     deadline,
-    control: new Control(deadline, control, state?.heard),
-    approvals: new Approvals(agent, tree, () => run.control.paused, state?.approvals),
+    control,
+    approvals: new Approvals(agent, tree, { control, rules }, state?.approvals),
+    rules,
     inbox,
     conversation: open && new ConversationMode(open, isIdle, inbox, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },
@@ -238,6 +243,7 @@ async function callModel(
         ...(run.limits.tokens !== undefined && {
           maxOutputTokens: Math.max(1, run.leases.left('tokens') ?? 1),
         }),
+        ...run.rules.asInput,
         ...(shortenAs !== undefined && { compact: true as const }),
       };
       return { id, turn: await activities.callModel(input) };

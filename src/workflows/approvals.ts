@@ -7,6 +7,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
+import { rememberProblem, type PolicyRule, type Remember } from '../policy.ts';
 import type {
   ApprovalDecision,
   ApprovalPlan,
@@ -19,6 +20,7 @@ import type {
 } from '../protocol.ts';
 import type { ApprovalsState } from '../run-state.ts';
 import { checkOptions } from './activity-options.ts';
+import type { Control } from './control.ts';
 import {
   approvalsQuery,
   decideSignal,
@@ -26,12 +28,15 @@ import {
   waitingBelowSignal,
   type WaitingBelow,
 } from './messages.ts';
+import type { Rules } from './rules.ts';
 
 /** What became of a call that waited for a person. `id` names the decision, whose content stays in the history. */
 export type Verdict =
   | { kind: 'approve'; id: string; digest: string; input?: Json }
   | { kind: 'reject' | 'result' | 'again' | 'stop'; id: string }
-  | { kind: 'timed out'; why: string };
+  | { kind: 'timed out'; why: string }
+  /** The rules have changed: the call may no longer have to wait. */
+  | { kind: 'ask again' };
 
 interface Waiting extends PendingApproval {
   readonly plan: ApprovalPlan;
@@ -52,15 +57,18 @@ const wasStarted =
 export class Approvals {
   private readonly agent: string;
   private readonly tree: TreePlace | undefined;
-  private readonly paused: () => boolean;
+  private readonly run: {
+    readonly control: Pick<Control, 'paused'>;
+    readonly rules: Pick<Rules, 'remember'>;
+  };
   private readonly waiting = new Map<string, Waiting>();
   /** What runs below this one wait for, by their workflow ids. */
   private readonly below = new Map<string, { report: number; waiting: PendingApproval[] }>();
   private reports: number;
   private readonly decided: Set<string>;
 
-  constructor(agent: string, tree: TreePlace | undefined, paused: () => boolean, carried?: ApprovalsState) {
-    this.paused = paused;
+  constructor(agent: string, tree: TreePlace | undefined, run: Approvals['run'], carried?: ApprovalsState) {
+    this.run = run;
     this.agent = agent;
     this.tree = tree;
     this.decided = new Set(carried?.decided);
@@ -103,6 +111,15 @@ export class Approvals {
     for (const id of this.below.keys()) {
       // A number behind the child's id says that an earlier one had it.
       if (id === child || id.startsWith(`${child}/`) || id.startsWith(`${child}~`)) this.below.delete(id);
+    }
+  }
+
+  /** The rules have changed: calls that they may no longer keep waiting are looked at again. */
+  reconsider(affects: (agent: string, tool: string, digest: string) => boolean): void {
+    for (const entry of this.waiting.values()) {
+      const { tool, digest, busy, verdict, uncertain } = entry;
+      if (!busy && !verdict && !uncertain && affects(this.agent, tool, digest))
+        entry.verdict = { kind: 'ask again' };
     }
   }
 
@@ -149,9 +166,9 @@ export class Approvals {
     }
     let left = milliseconds;
     while (left > 0) {
-      if (this.paused()) await condition(() => done() || !this.paused());
+      if (this.run.control.paused) await condition(() => done() || !this.run.control.paused);
       const from = Date.now();
-      const over = await condition(() => done() || this.paused(), left);
+      const over = await condition(() => done() || this.run.control.paused, left);
       if (done()) return true;
       if (!over) return false;
       left -= Date.now() - from;
@@ -179,7 +196,8 @@ export class Approvals {
           ? tooEarly(decision.verdict, uncertain)
           : 'it is for calls that were started already';
       case 'approve':
-        return uncertain ? wasStarted : entry.deferred ? waitsForResult : undefined;
+        if (uncertain || entry.deferred) return uncertain ? wasStarted : waitsForResult;
+        return rememberProblem(decision.remember);
       case 'edit':
         if (uncertain || entry.deferred) return uncertain ? wasStarted : waitsForResult;
         return decision.input === undefined ? 'it needs the new arguments as "input"' : undefined;
@@ -219,7 +237,11 @@ export class Approvals {
       const { digest = entry.digest } = await this.check(entry, { input });
       return { kind: 'approve', id, digest, input };
     }
-    if (verdict === 'approve') return { kind: 'approve', id, digest: entry.digest };
+    if (verdict === 'approve') {
+      const { remember } = decision;
+      if (remember !== undefined) this.run.rules.remember(ruleOf(entry, { ...decision, remember }));
+      return { kind: 'approve', id, digest: entry.digest };
+    }
     if (verdict === 'result' && entry.plan.checksOutput) await this.check(entry, { output });
     return { kind: verdict, id };
   }
@@ -268,6 +290,21 @@ export class Approvals {
 
 function pending({ plan: _plan, verdict: _verdict, busy: _busy, ...rest }: Waiting): PendingApproval {
   return rest;
+}
+
+/** The rule by which nobody need be asked again. */
+function ruleOf(
+  { agent, tool, digest }: Waiting,
+  { id, by, remember }: Pick<ApprovalDecision, 'id' | 'by'> & { remember: Remember },
+): PolicyRule {
+  return {
+    id,
+    agent,
+    tool,
+    ...(typeof remember === 'object' ? { where: remember.where } : remember === 'arguments' && { digest }),
+    verdict: 'allow',
+    ...(by !== undefined && { by }),
+  };
 }
 
 function tooEarly(verdict: 'again' | 'stop', { againFrom = 0 }: Uncertainty): string | undefined {

@@ -4,6 +4,7 @@ import { names, repeatedId, type AgentStart, type RunResult } from '../protocol.
 import { summary } from '../summary.ts';
 import type { Control } from './control.ts';
 import type { Inbox } from './inbox.ts';
+import type { Rules } from './rules.ts';
 
 /** The options of Temporal's that a child run may be given. */
 export type ChildRunOptions = Pick<
@@ -20,9 +21,9 @@ const mostIdAttempts = 100;
 export async function runChild(
   start: AgentStart,
   id: string,
-  options: ChildRunOptions & { exact?: boolean; control?: Control; inbox?: Inbox } = {},
+  options: ChildRunOptions & { exact?: boolean; control?: Control; rules?: Rules; inbox?: Inbox } = {},
 ): Promise<RunResult> {
-  const { exact, control, inbox, ...childOptions } = options;
+  const { exact, control, rules, inbox, ...childOptions } = options;
   for (let attempt = 1; ; attempt += 1) {
     try {
       const handle = await startChild<(start: AgentStart) => Promise<RunResult>>(names.workflow, {
@@ -33,7 +34,7 @@ export async function runChild(
         memo: { agent: start.agent, ...childOptions.memo },
         staticSummary: summary(start.agent, start.input),
       });
-      return await family(handle, start.control?.epoch ?? 0, control, inbox);
+      return await family(handle, start, { control, rules, inbox });
     } catch (thrown) {
       const taken = thrown instanceof WorkflowExecutionAlreadyStartedError;
       if (!taken || exact || attempt >= mostIdAttempts) throw thrown;
@@ -41,19 +42,24 @@ export async function runChild(
   }
 }
 
-/** Waits for a child, which meanwhile shares its parent's pauses, and gets its messages where it was given the inbox. */
+/** Waits for a child, which meanwhile shares its parent's pauses and rules, and gets its messages where it was given the inbox. */
 async function family(
   handle: ChildWorkflowHandle<(start: AgentStart) => Promise<RunResult>>,
-  knows: number,
-  control: Control | undefined,
-  inbox: Inbox | undefined,
+  { control: knows, policy }: AgentStart,
+  {
+    control,
+    rules,
+    inbox,
+  }: { control: Control | undefined; rules: Rules | undefined; inbox: Inbox | undefined },
 ): Promise<RunResult> {
-  control?.adopt(handle.workflowId, knows);
+  control?.adopt(handle.workflowId, knows?.epoch ?? 0);
+  rules?.adopt(handle.workflowId, policy?.heard ?? 0);
   inbox?.forwardTo(handle.workflowId);
   try {
     return await handle.result();
   } finally {
     control?.release(handle.workflowId);
+    rules?.release(handle.workflowId);
     inbox?.forwardTo(undefined);
   }
 }

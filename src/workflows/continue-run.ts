@@ -70,6 +70,7 @@ export async function continueRun(
       lease: run.lease,
       ...(run.tree && { tree: run.tree }),
       control: run.control.current,
+      ...run.rules.carried,
       ...(run.conversation && { open: run.conversation.current }),
       continued: { ...conversation, state: stateOf(run) },
     });

@@ -111,8 +111,10 @@ async function runBelow(
   run.leases.lend(id, start.lease ?? {});
   try {
     const { current } = run.control;
-    const result = await runChild({ ...start, ...(current.epoch > 0 && { control: current }) }, id, {
+    const told = { ...(current.epoch > 0 && { control: current }), ...run.rules.forChild };
+    const result = await runChild({ ...start, ...told }, id, {
       control: run.control,
+      rules: run.rules,
       ...(inbox && { inbox }),
       ...(taskQueue !== undefined && { taskQueue }),
     });

@@ -1,4 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { PolicyChange, PolicyRule } from '../policy.ts';
 import {
   names,
   type ApprovalDecision,
@@ -43,6 +44,18 @@ export const resumeSignal = defineSignal<[ControlRequest?]>(names.resume);
 /** A person's word on a call that waits. The update says whether it counts; the signal is for the Web UI. */
 export const decideUpdate = defineUpdate<{ call: string }, [ApprovalDecision]>(names.decide);
 export const decideSignal = defineSignal<[ApprovalDecision]>(names.decide);
+
+/** Changes the run's rules about tool calls. The update says whether it counts, and returns the rules; the signal is for the Web UI. */
+export const changePolicyUpdate = defineUpdate<PolicyRule[], [PolicyChange]>(names.changePolicy);
+export const changePolicySignal = defineSignal<[PolicyChange]>(names.changePolicy);
+
+/** The rules of the run above, under the number of their last change. */
+export const inheritPolicySignal = defineSignal<[{ rules: PolicyRule[]; epoch: number }]>(
+  names.inheritPolicy,
+);
+
+/** The rules that count in the run. */
+export const policyQuery = defineQuery<PolicyRule[]>(names.policy);
 
 /** What waits for a person, in the run and in those below it. */
 export const approvalsQuery = defineQuery<PendingApproval[]>(names.approvals);

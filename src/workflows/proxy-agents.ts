@@ -1,15 +1,13 @@
 import { workflowInfo } from '@temporalio/workflow';
-import { agentStart, type RunLimits } from '../agent-start.ts';
+import { agentStart, type RunOptions } from '../agent-start.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import type { Json, RunResult } from '../protocol.ts';
 import { runChild, type ChildRunOptions } from './child-run.ts';
 
 /** How one call of an agent runs. */
-export interface AgentCallOptions extends ChildRunOptions {
+export interface AgentCallOptions extends ChildRunOptions, RunOptions {
   /** The child's workflow id. Default: this workflow's id, the agent's name and a number, as in `report-7/researcher-1`. */
   workflowId?: string;
-  /** Go before the agent's own. */
-  limits?: RunLimits;
 }
 
 /** An agent as workflow code calls it: its typed output, or with `run` everything about the run. */
@@ -52,12 +50,16 @@ export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxi
 }
 
 async function callAgent(name: string, input: Json, options: AgentCallOptions): Promise<RunResult> {
-  const { limits, workflowId, ...childOptions } = options;
+  const { limits, policy, workflowId, ...childOptions } = options;
   const count = (calls.get(name) ?? 0) + 1;
   calls.set(name, count);
   const id = workflowId ?? `${workflowInfo().workflowId}/${name}-${count}`;
-  return await runChild(agentStart(name, input, limits), id, {
-    ...childOptions,
-    exact: workflowId !== undefined,
-  });
+  return await runChild(
+    agentStart(name, input, { ...(limits && { limits }), ...(policy && { policy }) }),
+    id,
+    {
+      ...childOptions,
+      exact: workflowId !== undefined,
+    },
+  );
 }

@@ -8,6 +8,7 @@ import type { Inbox } from './inbox.ts';
 import type { ConversationMode } from './conversation-mode.ts';
 import type { Leases } from './leases.ts';
 import { totals } from './limits.ts';
+import type { Rules } from './rules.ts';
 
 /** What a run keeps between turns: references and numbers, never content. */
 export interface Run {
@@ -28,6 +29,7 @@ export interface Run {
   readonly deadline: Deadline;
   readonly control: Control;
   readonly approvals: Approvals;
+  readonly rules: Rules;
   readonly inbox: Inbox;
   readonly leases: Leases;
   /** Where the run stays open and answers each message. */

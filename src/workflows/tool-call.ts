@@ -75,7 +75,7 @@ export class ToolCall {
         approval = undefined;
         continue;
       }
-      // A deploy has changed the definition while the call waited: what was approved is not what would run.
+      // What was approved is not what would run, as a deploy has changed the definition; or a person still has to be asked.
       approval = outcome.result?.needsDecision;
       if (!approval) return outcome;
     }
@@ -100,6 +100,9 @@ export class ToolCall {
         return { ref: { supplied: position, decision: verdict.id } };
       case 'timed out':
         return { ref: { failed: position, why: verdict.why } };
+      case 'ask again':
+        // The worker knows whether the changed rules let the call run.
+        return undefined;
       default:
         throw failure('DecisionRefused', `the verdict "${verdict.kind}" is for calls that were started`);
     }
@@ -156,7 +159,7 @@ export class ToolCall {
       options,
     );
     try {
-      const result = await activities.executeTool({ ...this.input, maxBytes });
+      const result = await activities.executeTool({ ...this.input, ...this.run.rules.asInput, maxBytes });
       return { ref: { result: id, digest: result.digest }, result };
     } catch (thrown) {
       if (isCancellation(thrown)) this.input = { ...this.input, repeated: true };
