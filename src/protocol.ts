@@ -169,7 +169,13 @@ export interface RunStatus extends Partial<RunTotals> {
   paused?: true;
   /** Calls that wait for a person, here and below. */
   waiting?: number;
-  doing: 'starting' | 'asking the model' | 'deciding' | 'running tools' | 'waiting for a message';
+  doing:
+    | 'starting'
+    | 'asking the model'
+    | 'deciding'
+    | 'running tools'
+    | 'waiting for a message'
+    | 'waiting for agents';
   /** A person answers instead of the model. */
   takenOver?: true;
   /** What the last reply decided, in a few words. */
@@ -210,7 +216,12 @@ export type Since =
   | { message: string }
   /** A person answered in the agent's place. */
   | { said: string }
-  | { failed: string; why: string };
+  | { failed: string; why: string }
+  /** The call's result is the workflow's own word. */
+  | { noted: string; text: string }
+  /** What was begun in the background by the named call has ended: a message to the model, with the child's output or why there is none. */
+  | { task: string; agent: string }
+  | { taskFailed: string; agent: string; why: string };
 
 /** The input of `callModel`. */
 export interface CallModelInput {
@@ -300,7 +311,7 @@ export interface CompactDecision {
 }
 
 /** What happens to one tool call of a reply, in the model's order. */
-export type CallPlan = RunPlan | DelegatePlan | { refused: string };
+export type CallPlan = RunPlan | DelegatePlan | TaskPlan | { refused: string };
 
 /** Control passes to another agent, whose output is this run's. The other calls of the reply are refused. */
 export interface HandoffDecision {
@@ -321,6 +332,13 @@ export interface DelegatePlan {
   taskQueue?: string;
   /** The agent's input is the text of the argument `task`, not the arguments as they are. */
   text?: true;
+  /** The call is answered at once, and the model told when the other agent has ended. */
+  background?: true;
+}
+
+/** A call about a task in the background, which its arguments name. */
+export interface TaskPlan {
+  task: 'message' | 'cancel';
 }
 
 /** A call that runs as an `executeTool` activity under these options. */
@@ -414,7 +432,7 @@ export interface ReplyPart {
 }
 
 /** Counts up when workflow code learns a new kind of {@link Decision}. */
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** Names under which the workflow and the worker meet. */
 export const names = {

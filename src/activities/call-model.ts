@@ -72,9 +72,10 @@ export async function callModel(
     const reply = await ask(dependencies, registered, input, context, () =>
       chatRequest(definition.snapshot, conversation.items, { maxOutputTokens: input.maxOutputTokens }),
     );
-    const decided = await decide(registered, reply, workflowId, {
-      worker: dependencies.policy,
-      run: input.policy ?? [],
+    const decided = await decide(registered, reply, {
+      workflowId,
+      policy: { worker: dependencies.policy, run: input.policy ?? [] },
+      v: input.v,
     });
     const guarded = await guardOutput(registered, decided, reply.items, workflowId);
     const decision = carry(registered, conversation, reply, guarded);
@@ -145,7 +146,8 @@ function carry(
       : { type: 'result', id: call.id, output: refused, error: true };
   });
   const items = [...conversation.items, ...reply.items, ...answers];
-  if (route?.filter) return { ...decision, carried: filtered(registered, route.filter, items) };
+  if (route?.kind === 'handoff' && route.filter)
+    return { ...decision, carried: filtered(registered, route.filter, items) };
   const byValue = decision.taskQueue !== undefined || JSON.stringify(items).length <= smallConversation;
   return byValue ? { ...decision, carried: items } : decision;
 }

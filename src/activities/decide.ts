@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { wrapper, type RegisteredAgent, type RegisteredTool } from '../agents/registry.ts';
-import type { Route } from '../agents/routes.ts';
+import type { Route, TaskRoute } from '../agents/routes.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import {
   callsOf,
+  protocolVersion,
   type CallItem,
   type CallPlan,
   type Decision,
@@ -20,13 +21,21 @@ const longestProblem = 2_000;
 /** Largest output, as it is stored: it becomes the workflow's result, which Temporal stores as one payload. */
 const largestOutput = 1024 * 1024;
 
+/** The run that asks, as far as it bears on what a reply means. */
+export interface Asked {
+  workflowId: string;
+  policy: Policy;
+  /** The version of its workflow code: it is answered with nothing newer. */
+  v: number;
+}
+
 /** What a reply means: which calls run and under which options, whether it is the output, or what the model has to mend. */
 export async function decide(
   agent: RegisteredAgent,
   reply: ModelReply,
-  workflowId = '',
-  policy: Policy = noPolicy,
+  asked: Partial<Asked> = {},
 ): Promise<Decision> {
+  const run: Asked = { workflowId: '', policy: noPolicy, v: protocolVersion, ...asked };
   if (reply.refusal)
     return {
       kind: 'end',
@@ -45,7 +54,7 @@ export async function decide(
   const plans = await Promise.all(
     calls.map(async (call, index) => {
       const cut = reply.stopped === 'cut' && index === calls.length - 1;
-      return cut ? { refused: cutCall } : await planCall(agent, call, workflowId, policy);
+      return cut ? { refused: cutCall } : await planCall(agent, call, run);
     }),
   );
   return decideCalls(plans);
@@ -71,8 +80,7 @@ function decideCalls(wishes: Wish[]): Decision {
 async function planCall(
   agent: RegisteredAgent,
   call: CallItem,
-  workflowId: string,
-  policy: Policy,
+  { workflowId, policy, v }: Asked,
 ): Promise<Wish> {
   if (call.id.includes(duplicateMark)) {
     return {
@@ -93,11 +101,15 @@ async function planCall(
     workflowId,
   });
   if (judged && 'denied' in judged) return { refused: judged.denied };
-  if (!registered) return planRoute(route as Route, call);
+  if (!registered) return planRoute(route as Route | TaskRoute, call, v);
   return { ...planTool(registered), ...(judged && { approval: judged }) };
 }
 
-function planRoute(route: Route, call: CallItem): Wish {
+function planRoute(route: Route | TaskRoute, call: CallItem, v: number): Wish {
+  if (route.kind === 'task')
+    return v < 3
+      ? { refused: 'Not executed: nothing is under way in the background.' }
+      : { task: route.what };
   if (route.kind === 'handoff') return { handoff: route };
   if (call.arguments.length > longestTask) {
     return { refused: `The task is longer than ${longestTask} characters. Send a shorter one.` };
@@ -106,6 +118,8 @@ function planRoute(route: Route, call: CallItem): Wish {
     delegate: route.agent,
     ...(route.taskQueue !== undefined && { taskQueue: route.taskQueue }),
     ...(route.wrapsText && { text: true as const }),
+    // An older workflow waits for the other agent, as it always did.
+    ...(route.background && v >= 3 && { background: true as const }),
   };
 }
 

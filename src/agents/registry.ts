@@ -5,7 +5,15 @@ import type { ApprovalPlan, DefinitionSnapshot, Json, Limits, ToolRetry, ToolSch
 import { isAgent, settingsJson, type AnyAgent } from './define-agent.ts';
 import type { AnyTool } from './define-tool.ts';
 import { jsonSchema } from './json-schema.ts';
-import { delegateRoute, handoffRoute, type Delegate, type Handoff, type Route } from './routes.ts';
+import {
+  delegateRoute,
+  handoffRoute,
+  taskRoutes,
+  type Delegate,
+  type Handoff,
+  type Route,
+  type TaskRoute,
+} from './routes.ts';
 import { isStrictSchema } from './strict-schema.ts';
 
 /** Agents as they are handed to a worker: a list, or modules whose exports hold them. */
@@ -24,8 +32,8 @@ export interface RegisteredAgent {
   /** Absent where the output is the model's text. */
   readonly output?: RegisteredOutput;
   readonly tools: ReadonlyMap<string, RegisteredTool>;
-  /** Handoffs and delegations, by the names of the tools that stand for them. */
-  readonly routes: ReadonlyMap<string, Route>;
+  /** Handoffs, delegations and what goes with them, by the names of the tools that stand for them. */
+  readonly routes: ReadonlyMap<string, Route | TaskRoute>;
   readonly limits: Limits;
   readonly modelTimeoutMs: number;
   /** Digest of everything in the definition that the model or the run can notice. */
@@ -161,17 +169,19 @@ function routesOf(
   known: ReadonlyMap<string, AnyAgent>,
   tools: ReadonlyMap<string, RegisteredTool>,
   note: (problem: string) => void,
-): ReadonlyMap<string, Route> {
-  const routes = new Map<string, Route>();
+): ReadonlyMap<string, Route | TaskRoute> {
+  const routes = new Map<string, Route | TaskRoute>();
+  const place = (route: Route | TaskRoute) => {
+    const { name } = route.schema;
+    if (tools.has(name) || routes.has(name)) note(`two of its tools would be named "${name}"`);
+    else routes.set(name, route);
+  };
   const add = (what: string, target: Handoff | Delegate, route: () => Route) => {
     if (!known.has(target.agent) && target.taskQueue === undefined) {
       note(`${what} "${target.agent}", which is not registered; name its taskQueue if it runs elsewhere`);
       return;
     }
-    const made = route();
-    const { name } = made.schema;
-    if (tools.has(name) || routes.has(name)) note(`two of its tools would be named "${name}"`);
-    else routes.set(name, made);
+    place(route());
   };
   for (const entry of agent.handoffs ?? []) {
     const handoff: Handoff = typeof entry === 'string' ? { agent: entry } : entry;
@@ -192,6 +202,9 @@ function routesOf(
       delegateRoute(delegate, { input, description: target?.description }, toSchema, isStrictSchema),
     );
   }
+  const inBackground = [...routes.values()].some((route) => route.kind === 'delegate' && route.background);
+  if (inBackground)
+    for (const route of taskRoutes((schema) => jsonSchema(schema, 'input', note))) place(route);
   return routes;
 }
 

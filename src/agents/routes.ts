@@ -21,18 +21,30 @@ export interface Delegate {
   taskQueue?: string;
   /** The input of an agent that is not registered here. Default: text. */
   input?: z.ZodType;
+  /** Answer the call at once: the agent goes on, is told when the other one has ended, and may message or cancel it. Default `false`. */
+  background?: boolean;
 }
 
 /** A handoff or a delegation in the form in which turns use it. */
 export interface Route {
   kind: 'handoff' | 'delegate';
   agent: string;
+  background?: true;
   taskQueue?: string;
   filter?: (items: readonly Item[]) => Item[];
   /** Checks the arguments. */
   input: z.ZodType;
   /** The agent takes text, so the tool wraps it: JSON Schema's tools take objects. */
   wrapsText: boolean;
+  schema: ToolSchema;
+}
+
+/** A tool for what an agent has others do in the background. */
+export interface TaskRoute {
+  kind: 'task';
+  what: 'message' | 'cancel';
+  /** Checks the arguments. */
+  input: z.ZodType;
   schema: ToolSchema;
 }
 
@@ -82,22 +94,45 @@ export function delegateRoute(
   toSchema: (schema: z.ZodType) => Json,
   isStrict: (schema: Json) => boolean,
 ): Route {
-  const { agent, taskQueue } = delegate;
+  const { agent, taskQueue, background } = delegate;
+  const what = background
+    ? `Gives the agent "${agent}" a task and goes on at once: you are told when it has ended.`
+    : `Gives the agent "${agent}" a task and returns what it answers.`;
   const wrapsText = !(target.input instanceof z.ZodObject);
   const input = wrapsText ? textInput : target.input;
   const parameters = toSchema(input);
   return {
     kind: 'delegate',
     agent,
+    ...(background && { background }),
     ...(taskQueue !== undefined && { taskQueue }),
     input,
     wrapsText,
     schema: {
       name: delegateTool(agent),
-      description:
-        `Gives the agent "${agent}" a task and returns what it answers. ${delegate.description ?? target.description ?? ''}`.trim(),
+      description: `${what} ${delegate.description ?? target.description ?? ''}`.trim(),
       parameters,
       strict: isStrict(parameters),
     },
   };
+}
+
+const task = z.string().describe('The task, such as turn-2.0, as the call that began it was answered.');
+
+/** The tools of an agent that has others work in the background. */
+export function taskRoutes(toSchema: (schema: z.ZodType) => Json): TaskRoute[] {
+  const route = (what: TaskRoute['what'], description: string, input: z.ZodType): TaskRoute => ({
+    kind: 'task',
+    what,
+    input,
+    schema: { name: `${what}_agent`, description, parameters: toSchema(input), strict: true },
+  });
+  return [
+    route(
+      'message',
+      'Says something to an agent that works on a task in the background. It sees it at its next step.',
+      z.object({ task, text: z.string().min(1) }),
+    ),
+    route('cancel', 'Stops an agent that works on a task in the background.', z.object({ task })),
+  ];
 }

@@ -104,6 +104,12 @@ export function extend(
       // The first message stands for the input of a conversation that has none.
       if (items.length === 0) input = text;
       items.push({ type: 'message', role: 'user', text });
+    } else if ('task' in ref) {
+      const output = boundedOutput(contents.child(ref.task));
+      items.push(userMessage(`Task ${ref.task} of the agent "${ref.agent}" is done:\n\n${output}`));
+    } else if ('taskFailed' in ref) {
+      const { taskFailed, agent, why } = ref;
+      items.push(userMessage(`Task ${taskFailed} of the agent "${agent}" came to nothing: ${why}`));
     } else if ('said' in ref) {
       items.push({ type: 'message', role: 'assistant', text: contents.message(ref.said) });
     } else {
@@ -130,23 +136,23 @@ function resultItem(
     | { reply: string }
     | { message: string }
     | { said: string }
+    | { task: string }
+    | { taskFailed: string }
   >,
   since: readonly Since[],
   contents: Contents,
 ): Item {
+  const answer = (call: string, output: Json, error: unknown = false): Item => ({
+    type: 'result',
+    id: callItem(call, since, contents).id,
+    output,
+    ...(error === true && { error }),
+  });
   if ('result' in ref) {
     const { output, error, refused } = contents.result(ref.result, ref.digest);
-    return {
-      type: 'result',
-      id: callItem(ref.result, since, contents).id,
-      output,
-      ...((error || refused) && { error: true }),
-    };
+    return answer(ref.result, output, error ?? refused);
   }
-  if ('child' in ref) {
-    const output = boundedOutput(contents.child(ref.child));
-    return { type: 'result', id: callItem(ref.child, since, contents).id, output };
-  }
+  if ('child' in ref) return answer(ref.child, boundedOutput(contents.child(ref.child)));
   if ('rejected' in ref) {
     const { reason } = contents.decision(ref.decision);
     const what = ref.uncertain
@@ -154,37 +160,31 @@ function resultItem(
       : isDeferred(ref.rejected, since, contents)
         ? 'The call failed'
         : 'Not executed: a person rejected this call';
-    const output = `${what}${reason ? `: ${reason}` : '.'}`;
-    return { type: 'result', id: callItem(ref.rejected, since, contents).id, output, error: true };
+    return answer(ref.rejected, `${what}${reason ? `: ${reason}` : '.'}`, true);
   }
   if ('supplied' in ref) {
     const { output = null } = contents.decision(ref.decision);
-    return { type: 'result', id: callItem(ref.supplied, since, contents).id, output: boundedOutput(output) };
+    return answer(ref.supplied, boundedOutput(output));
   }
-  if ('handedOver' in ref) {
-    const { id } = callItem(ref.handedOver, since, contents);
-    return { type: 'result', id, output: handedOverText(ref.to) };
-  }
-  if ('failed' in ref) {
-    return { type: 'result', id: callItem(ref.failed, since, contents).id, output: ref.why, error: true };
-  }
+  if ('handedOver' in ref) return answer(ref.handedOver, handedOverText(ref.to));
+  if ('noted' in ref) return answer(ref.noted, ref.text);
+  if ('failed' in ref) return answer(ref.failed, ref.why, true);
   if ('refused' in ref) {
     const { reply, index } = parseCallId(ref.refused);
     const { decision } = replyOf(reply, since, contents);
     const plan = 'calls' in decision ? decision.calls[index] : undefined;
     if (!plan || !('refused' in plan))
       throw failure('TranscriptCorrupt', `call ${ref.refused} was not refused`);
-    return {
-      type: 'result',
-      id: callItem(ref.refused, since, contents).id,
-      output: plan.refused,
-      error: true,
-    };
+    return answer(ref.refused, plan.refused, true);
   }
   throw failure(
     'TranscriptCorrupt',
     `unknown reference ${JSON.stringify(Object.keys(ref))} in the transcript`,
   );
+}
+
+function userMessage(text: string): Item {
+  return { type: 'message', role: 'user', text };
 }
 
 /** Whether the call's result comes from outside, so that there was nothing to execute. */

@@ -133,7 +133,8 @@ export class RecordReader {
       event.childWorkflowExecutionTerminatedEventAttributes ??
       event.childWorkflowExecutionTimedOutEventAttributes;
     if (!ended) return null;
-    const child = this.children.get(Number(ended.initiatedEventId));
+    const child =
+      this.children.get(Number(ended.initiatedEventId)) ?? callOf(ended.workflowExecution?.workflowId);
     if (!child) return undefined;
     if (completed) {
       const result = (await this.payloads.child(completed.result, child.workflowId)) as RunResult;
@@ -242,4 +243,10 @@ function outOfOrder(event: number): Error {
 
 function milliseconds(time: { seconds?: unknown; nanos?: number | null } | null | undefined): number {
   return Number(time?.seconds ?? 0) * 1000 + Math.floor((time?.nanos ?? 0) / 1_000_000);
+}
+
+/** The call that a child answers, by its id: it may have begun before what was read. */
+function callOf(workflowId: string | null | undefined): { call: string; workflowId: string } | undefined {
+  const [, call] = /\/(turn-\d+(?:~\d+)?\.\d+)-[^/]*$/.exec(workflowId ?? '') ?? [];
+  return call === undefined || workflowId == null ? undefined : { call, workflowId };
 }

@@ -168,11 +168,21 @@ export class Transcript implements Contents {
       const position = callId(reply, index);
       const done = [...this.results.keys()].findLast((each) => positionOf(each) === position);
       const result = done === undefined ? undefined : this.results.get(done);
-      const output = result ? result.output : this.children.get(position);
+      const output = result
+        ? result.output
+        : this.inBackground(reply, index)
+          ? inBackgroundText
+          : this.children.get(position);
       if (output === undefined) return [];
       const error = result?.error || result?.refused;
       return [{ type: 'result', id, output, ...(error && { error: true as const }) }];
     });
+  }
+
+  private inBackground(reply: string, index: number): boolean {
+    const decision = this.replies.get(reply)?.decision;
+    const plan = decision?.kind === 'calls' ? decision.calls[index] : undefined;
+    return plan !== undefined && 'delegate' in plan && plan.background === true;
   }
 
   continued(): CarriedConversation & { input?: Json } {
@@ -215,6 +225,9 @@ export class Transcript implements Contents {
       throw failure('TranscriptCorrupt', `the activity id ${id} appears twice in one history`);
   }
 }
+
+/** What stands in a fork for a task that another run goes on with. */
+const inBackgroundText = 'Begun in the background by another run, which will not tell what comes of it.';
 
 function messageOf(ref: Since): string[] {
   return 'message' in ref ? [ref.message] : 'said' in ref ? [ref.said] : [];

@@ -21,6 +21,7 @@ import {
 } from '../protocol.ts';
 import { modelCallOptions } from './activity-options.ts';
 import { Approvals } from './approvals.ts';
+import { Background } from './background.ts';
 import { continueRun, shouldContinue } from './continue-run.ts';
 import { Control } from './control.ts';
 import { ConversationMode } from './conversation-mode.ts';
@@ -92,6 +93,7 @@ function newRun(start: AgentStart): Run {
   const { agent, tree, open, input, conversation } = start;
   const control = new Control(deadline, start.control, state?.heard);
   const inbox = new Inbox(state?.inbox);
+  const background = new Background();
   const rules = new Rules(tree, (affects) => run.approvals.reconsider(affects), start.policy);
   const isIdle = input === undefined && !conversation;
   const run: Run = {
@@ -110,7 +112,8 @@ function newRun(start: AgentStart): Run {
     approvals: new Approvals(agent, tree, { control, rules }, state?.approvals),
     rules,
     inbox,
-    conversation: open && new ConversationMode(open, isIdle, inbox, state?.conversation),
+    background,
+    conversation: open && new ConversationMode(open, isIdle, { inbox, background }, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },
   };
   return run;
@@ -145,16 +148,19 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
       if (run.control.paused) continue;
     }
     run.turn += 1;
-    since.push(...run.inbox.take());
+    since.push(...run.background.take(), ...run.inbox.take());
     const { id, turn } = await callModel(run, since);
     const { decision } = turn;
     since = [{ reply: id, digest: turn.digest }];
     switch (decision.kind) {
       case 'output':
         // What was said while the model gave its last answer is answered too.
-        if (!run.conversation && !run.inbox.waiting) return finished(run, outputOf(turn, decision));
+        if (!run.conversation && !run.inbox.waiting && !run.background.busy)
+          return finished(run, outputOf(turn, decision));
         run.spent.mistakes = 0;
         if (run.conversation) run.conversation.idle = true;
+        // Nor is it the last one while others work for the agent.
+        else await untilNews(run);
         break;
       case 'end':
         throw failure(knownType(decision.type), decision.message, { final: true });
@@ -185,6 +191,11 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
       }
     }
   }
+}
+
+async function untilNews(run: Run): Promise<void> {
+  if (run.background.busy) run.status = { ...run.status, doing: 'waiting for agents' };
+  await run.background.news(() => run.inbox.waiting);
 }
 
 function finished(run: Run, output: Json): RunResult {
@@ -249,10 +260,15 @@ async function callModel(
       return { id, turn: await activities.callModel(input) };
     });
   for (;;) {
-    const limit = reachedLimit(run.limits, run.spent, run.conversation?.turnsBefore);
+    const limit = reachedLimit(run.limits, run.leases.committed, run.conversation?.turnsBefore);
     if (limit) {
       const kind = leasedLimit(limit);
       if (kind && (await run.leases.more(kind))) continue;
+      // What those in the background do not use comes back.
+      if (kind && (await run.background.oneEnds())) {
+        since = [...since, ...run.background.take()];
+        continue;
+      }
       throw limit;
     }
     try {

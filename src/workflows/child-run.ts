@@ -12,6 +12,16 @@ export type ChildRunOptions = Pick<
   'taskQueue' | 'parentClosePolicy' | 'priority' | 'memo'
 >;
 
+/** What a run shares with a child. */
+interface Family {
+  control: Control | undefined;
+  rules: Rules | undefined;
+  /** Given to a child that takes over. */
+  inbox: Inbox | undefined;
+  /** Is told the child's id. */
+  started: ((workflowId: string) => void) | undefined;
+}
+
 const mostIdAttempts = 100;
 
 /**
@@ -21,9 +31,9 @@ const mostIdAttempts = 100;
 export async function runChild(
   start: AgentStart,
   id: string,
-  options: ChildRunOptions & { exact?: boolean; control?: Control; rules?: Rules; inbox?: Inbox } = {},
+  options: ChildRunOptions & Partial<Family> & { exact?: boolean } = {},
 ): Promise<RunResult> {
-  const { exact, control, rules, inbox, ...childOptions } = options;
+  const { exact, control, rules, inbox, started, ...childOptions } = options;
   for (let attempt = 1; ; attempt += 1) {
     try {
       const handle = await startChild<(start: AgentStart) => Promise<RunResult>>(names.workflow, {
@@ -34,7 +44,7 @@ export async function runChild(
         memo: { agent: start.agent, ...childOptions.memo },
         staticSummary: summary(start.agent, start.input),
       });
-      return await family(handle, start, { control, rules, inbox });
+      return await family(handle, start, { control, rules, inbox, started });
     } catch (thrown) {
       const taken = thrown instanceof WorkflowExecutionAlreadyStartedError;
       if (!taken || exact || attempt >= mostIdAttempts) throw thrown;
@@ -46,12 +56,9 @@ export async function runChild(
 async function family(
   handle: ChildWorkflowHandle<(start: AgentStart) => Promise<RunResult>>,
   { control: knows, policy }: AgentStart,
-  {
-    control,
-    rules,
-    inbox,
-  }: { control: Control | undefined; rules: Rules | undefined; inbox: Inbox | undefined },
+  { control, rules, inbox, started }: Family,
 ): Promise<RunResult> {
+  started?.(handle.workflowId);
   control?.adopt(handle.workflowId, knows?.epoch ?? 0);
   rules?.adopt(handle.workflowId, policy?.heard ?? 0);
   inbox?.forwardTo(handle.workflowId);

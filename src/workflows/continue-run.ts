@@ -28,9 +28,10 @@ const mostEvents = 48_000;
 const mostBytes = 46 * 1024 * 1024;
 
 /** Whether the run is to continue as new, as Temporal suggests it. Nothing else is pending between two turns. */
-export function shouldContinue({ stays }: Run): boolean {
+export function shouldContinue({ stays, background }: Run): boolean {
   if (!workflowInfo().continueAsNewSuggested) return false;
-  if (!stays) return true;
+  // A child that is open then would be terminated.
+  if (!stays && !background.busy) return true;
   const { historyLength, historySize } = workflowInfo();
   if (historyLength > mostEvents || historySize > mostBytes) throw conversationTooLarge();
   return false;

@@ -2,6 +2,7 @@ import { condition, getExternalWorkflowHandle, setHandler } from '@temporalio/wo
 import { names, type OpenConversation } from '../protocol.ts';
 import type { ConversationState } from '../run-state.ts';
 import { closeSignal, handBackSignal, takeOverSignal } from './messages.ts';
+import type { Background } from './background.ts';
 import type { Inbox } from './inbox.ts';
 
 /** A run that stays open and answers each message: whether it is idle, who answers, and when it ends. */
@@ -15,14 +16,21 @@ export class ConversationMode {
   /** A person answers, not the model. */
   private taken: boolean;
   private readonly inbox: Inbox;
+  private readonly background: Background;
 
-  constructor(open: OpenConversation, idle: boolean, inbox: Inbox, carried?: ConversationState) {
+  constructor(
+    open: OpenConversation,
+    idle: boolean,
+    { inbox, background }: { inbox: Inbox; background: Background },
+    carried?: ConversationState,
+  ) {
     this.idleTimeoutMs = open.idleTimeoutMs;
     this.idle = carried?.idle ?? idle;
     this.turnsBefore = carried?.turnsBefore ?? 0;
     this.closing = carried?.closing ?? false;
     this.taken = carried?.taken ?? open.taken ?? false;
     this.inbox = inbox;
+    this.background = background;
   }
 
   /** Takes requests from now on, and passes them on where another agent is in control. */
@@ -61,10 +69,12 @@ export class ConversationMode {
 
   /** Waits until there is something to answer (`asked`), or the conversation is over, or something else wants to be done. */
   async untilAsked(wake: () => boolean): Promise<'asked' | 'over' | 'woken'> {
-    const asked = () => !this.taken && this.inbox.asks;
-    const over = () => this.closing && !asked();
+    const asked = () => !this.taken && (this.inbox.asks || this.background.hasNews);
+    const over = () => this.closing && !asked() && !this.background.busy;
     const awake = () => asked() || over() || wake();
     const { idleTimeoutMs } = this;
+    // Nobody is idle while another agent works for them.
+    while (this.background.busy && !awake()) await condition(() => awake() || !this.background.busy);
     if (idleTimeoutMs === undefined) await condition(awake);
     else if (!(await condition(awake, idleTimeoutMs))) return 'over';
     if (asked()) return 'asked';

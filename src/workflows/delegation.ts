@@ -17,6 +17,7 @@ import {
   type RunResult,
   type RunTotals,
   type Since,
+  type TaskPlan,
 } from '../protocol.ts';
 import { runChild } from './child-run.ts';
 import type { Inbox } from './inbox.ts';
@@ -43,7 +44,12 @@ export async function handOver(
   );
   const answers = (own: Since) => others.toSpliced(index, 0, own);
   const tooDeep = depthProblem(run, agent);
-  if (tooDeep !== undefined) return { since: answers({ failed: position, why: tooDeep }) };
+  const { open } = run.background;
+  const busy =
+    open.length > 0 &&
+    `Not executed: ${open.join(', ')} would have nobody to report to. Wait for these tasks, or cancel them.`;
+  const why = tooDeep ?? (busy || undefined);
+  if (why !== undefined) return { since: answers({ failed: position, why }) };
   await run.control.gate();
   const { workflowId, runId } = workflowInfo();
   const since: Since[] = [
@@ -84,8 +90,17 @@ export async function delegate(
   // A paused run's child begins after the pause, and so does its share of the time.
   await run.control.gate();
   const start: AgentStart = { agent: plan.delegate, input: task, ...place(run, position, parts) };
+  const { taskQueue } = plan;
+  if (plan.background) {
+    return run.background.start(
+      position,
+      plan.delegate,
+      async (started) => await runBelow(run, start, position, { taskQueue, started, beside: true }),
+      (thrown) => taskProblem(thrown).slice(0, longestWhy),
+    );
+  }
   try {
-    await runBelow(run, start, position, { taskQueue: plan.taskQueue });
+    await runBelow(run, start, position, { taskQueue });
     return { child: position };
   } catch (thrown) {
     if (!(thrown instanceof ChildWorkflowFailure)) throw thrown;
@@ -100,15 +115,45 @@ export async function delegate(
   }
 }
 
+function taskProblem(thrown: unknown): string {
+  if (isCancellation(thrown)) return 'it was cancelled.';
+  if (thrown instanceof ChildWorkflowFailure) return `it failed: ${causeOf(thrown).message}`;
+  return `it could not be started: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
+}
+
+/** Does what the model wants of a task in the background. */
+export async function commandTask(
+  run: Run,
+  position: string,
+  turn: ModelTurn,
+  index: number,
+  { task }: TaskPlan,
+): Promise<Since> {
+  const text = callsOf(turn.reply)[index]?.arguments ?? '{}';
+  await run.control.gate();
+  const messageId = `${workflowInfo().workflowId}#${position}`;
+  return await run.background.command(position, task, JSON.parse(text) as Json, messageId);
+}
+
 async function runBelow(
   run: Run,
   start: AgentStart,
   position: string,
-  { taskQueue, inbox }: { taskQueue: string | undefined; inbox?: Inbox },
+  {
+    taskQueue,
+    inbox,
+    started,
+    beside = false,
+  }: {
+    taskQueue: string | undefined;
+    inbox?: Inbox;
+    started?: (workflowId: string) => void;
+    beside?: boolean;
+  },
 ): Promise<RunResult> {
   // `support-7/turn-3.0-billing`: the parent, the place in it, and who.
   const id = `${workflowInfo().workflowId}/${position}-${start.agent}`;
-  run.leases.lend(id, start.lease ?? {});
+  run.leases.lend(id, start.lease ?? {}, beside);
   try {
     const { current } = run.control;
     const told = { ...(current.epoch > 0 && { control: current }), ...run.rules.forChild };
@@ -116,6 +161,7 @@ async function runBelow(
       control: run.control,
       rules: run.rules,
       ...(inbox && { inbox }),
+      ...(started && { started }),
       ...(taskQueue !== undefined && { taskQueue }),
     });
     spendBelow(run.spent, result);
@@ -132,8 +178,9 @@ async function runBelow(
 }
 
 function place(run: Run, call: string, parts: number): Pick<AgentStart, 'lease' | 'tree'> {
-  const turns = run.spent.turns - (run.conversation?.turnsBefore ?? 0);
-  const lease = share(run.limits, { ...run.spent, turns }, parts);
+  const { committed } = run.leases;
+  const turns = committed.turns - (run.conversation?.turnsBefore ?? 0);
+  const lease = share(run.limits, { ...committed, turns }, parts);
   const deadlineMs = run.deadline.at === undefined ? undefined : Math.max(1, run.deadline.at - Date.now());
   const { depth = 0, path = [] } = run.tree ?? {};
   return {

@@ -1,5 +1,5 @@
 import { setCurrentDetails } from '@temporalio/workflow';
-import type { Decision, RunStatus, RunTotals } from '../protocol.ts';
+import type { CallPlan, Decision, RunStatus, RunTotals } from '../protocol.ts';
 
 /** Shows the run's state in the Web UI, as Markdown. */
 export function showDetails(status: RunStatus, { usage, cost, turns }: RunTotals): void {
@@ -16,13 +16,17 @@ export function showDetails(status: RunStatus, { usage, cost, turns }: RunTotals
   );
 }
 
+function nameOf(call: CallPlan): string {
+  if ('refused' in call) return 'a refused call';
+  if ('task' in call) return `${call.task}_agent`;
+  return 'delegate' in call ? call.delegate : call.tool;
+}
+
 /** What a reply decided, in a few words. */
 export function describeDecision(decision: Decision): string {
   switch (decision.kind) {
     case 'calls': {
-      const names = decision.calls.map((call) =>
-        'refused' in call ? 'a refused call' : 'delegate' in call ? call.delegate : call.tool,
-      );
+      const names = decision.calls.map((call) => nameOf(call));
       return `call ${names.slice(0, 8).join(', ')}${names.length > 8 ? ` and ${names.length - 8} more` : ''}`;
     }
     case 'handoff':

@@ -23,6 +23,8 @@ export interface LeasedRun {
 export class Leases {
   private readonly of: () => LeasedRun;
   private readonly lent = new Map<string, Limits>();
+  /** Loans to runs that go on while this one asks its model. */
+  private readonly beside = new Map<string, Limits>();
   private readonly answers = new Map<number, number>();
   private requests = 0;
 
@@ -45,12 +47,30 @@ export class Leases {
     });
   }
 
-  lend(child: string, lease: Limits): void {
-    this.lent.set(child, { ...lease });
+  /** `beside`: the child runs while this run goes on, and what it was lent is not there for this one. */
+  lend(child: string, lease: Limits, beside = false): void {
+    const loan = { ...lease };
+    this.lent.set(child, loan);
+    if (beside) this.beside.set(child, loan);
   }
 
   settle(child: string): void {
     this.lent.delete(child);
+    this.beside.delete(child);
+  }
+
+  /** What this run has spent, and what those beside it may. */
+  get committed(): Spent {
+    const { spent } = this.run;
+    if (this.beside.size === 0) return spent;
+    const loans = [...this.beside.values()];
+    const sum = (kind: LeasedLimit) => loans.reduce((all, loan) => all + (loan[kind] ?? 0), 0);
+    return {
+      ...spent,
+      turns: spent.turns + sum('turns'),
+      cost: spent.cost + sum('cost'),
+      usage: { ...spent.usage, input: spent.usage.input + sum('tokens') },
+    };
   }
 
   /** What of a limit is neither spent nor lent; `undefined` where there is no such limit. */

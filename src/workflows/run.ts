@@ -1,6 +1,7 @@
 import type { Decision, Limits, RunStatus, TreePlace } from '../protocol.ts';
 import type { Spent } from '../run-state.ts';
 import type { Approvals } from './approvals.ts';
+import type { Background } from './background.ts';
 import type { Control } from './control.ts';
 import type { Deadline } from './deadline.ts';
 import { describeDecision, showDetails } from './details.ts';
@@ -32,6 +33,7 @@ export interface Run {
   readonly rules: Rules;
   readonly inbox: Inbox;
   readonly leases: Leases;
+  readonly background: Background;
   /** Where the run stays open and answers each message. */
   readonly conversation: ConversationMode | undefined;
   /** Turns of this run alone. */

@@ -1,6 +1,6 @@
 import { CancelledFailure, condition } from '@temporalio/workflow';
 import { callId, type CallPlan, type ModelTurn, type RunPlan, type Since } from '../protocol.ts';
-import { delegate } from './delegation.ts';
+import { commandTask, delegate } from './delegation.ts';
 import type { Run } from './run.ts';
 import { ToolCall } from './tool-call.ts';
 
@@ -34,6 +34,7 @@ export async function runToolCalls(
       refusals += 1;
       return { refused: id };
     }
+    if ('task' in plan) return await commandTask(run, id, turn, index, plan);
     if ('delegate' in plan) return await delegate(run, id, turn, index, { plan, parts });
     const call = new ToolCall(run, id, plan, { id: replyId, turn, index });
     const { ref, result } = await call.finish((execute) => bounds.run(plan, execute));
