@@ -425,6 +425,14 @@ export interface UserMessage {
   said?: true;
 }
 
+/** Which answer of a conversation is to be cut short: that to a message, or the one that a turn is part of. */
+export interface StopRequest {
+  messageId?: string;
+  turn?: number;
+  /** Who asked. */
+  by?: string;
+}
+
 /** A part of a reply that is too large for one activity result. */
 export interface ReplyPart {
   digest: string;
@@ -450,6 +458,7 @@ export const names = {
   resume: 'resume',
   status: 'status',
   close: 'close',
+  stop: 'stop',
   say: 'say',
   takeOver: 'takeOver',
   handBack: 'handBack',

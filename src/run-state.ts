@@ -10,6 +10,9 @@ export interface ConversationState {
   turnsBefore: number;
   closing: boolean;
   taken: boolean;
+  /** The first turn of the answer that is being made, and the messages that it answers. */
+  from?: number;
+  answered?: string[];
 }
 
 /** What a run hands to the one that continues it, because its own history will be deleted: the conversation by value, and where it stood. */
@@ -76,6 +79,8 @@ export interface DeadlineState {
 export interface InboxState {
   unseen: UserMessage[];
   seen: string[];
+  /** Those whose answer was cut short. */
+  left?: string[];
 }
 
 /** The ids of decisions that were used, and the number of the last report to the root. */

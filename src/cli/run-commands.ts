@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline/promises';
+import { createInterface, type Interface } from 'node:readline/promises';
 import { text as readText } from 'node:stream/consumers';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { CadenzaClient } from '../client/client.ts';
@@ -84,6 +84,33 @@ export async function watch(
   return code;
 }
 
+/** Says one thing and prints the answer, which Ctrl-C cuts short. */
+async function converse(
+  client: CadenzaClient,
+  agent: string,
+  id: string,
+  line: string,
+  lines: Interface,
+): Promise<void> {
+  const { messageId, reply } = await client.send(agent, id, line);
+  const stop = () =>
+    void client
+      .get(id)
+      .stop({ messageId })
+      .catch(() => undefined);
+  lines.once('SIGINT', stop);
+  try {
+    const { output, by } = await reply();
+    if (by !== undefined) printLine(styled('dim', `${plain(by)}:`));
+    printOutput(output);
+  } catch (thrown) {
+    if ((thrown as { type?: string }).type !== 'MessageUnanswered') throw thrown;
+    warn(styled('dim', describeThrown(thrown)));
+  } finally {
+    lines.off('SIGINT', stop);
+  }
+}
+
 /** A conversation with an agent, line by line. */
 export async function chat(
   client: CadenzaClient,
@@ -101,10 +128,7 @@ export async function chat(
   prompt();
   for await (const line of lines) {
     if (line.trim() !== '') {
-      const message = await client.send(agent, id, line);
-      const { output, by } = await message.reply();
-      if (by !== undefined) printLine(styled('dim', `${plain(by)}:`));
-      printOutput(output);
+      await converse(client, agent, id, line, lines);
     }
     prompt();
   }

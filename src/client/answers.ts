@@ -41,10 +41,11 @@ interface Search {
 export async function waitForAnswer(from: AnswerSource, search: Search): Promise<Answer> {
   const answer = await findAnswer(from, search);
   if (answer) return answer;
-  throw failure(
-    'MessageUnanswered',
-    `the run "${search.workflowId}" ended before it had answered the message "${search.messageId}"`,
-  );
+  throw unanswered(search, `the run "${search.workflowId}" ended before it had answered`);
+}
+
+function unanswered({ messageId }: Search, why: string): Error {
+  return failure('MessageUnanswered', `${why} the message "${messageId}"`);
 }
 
 async function findAnswer(from: AnswerSource, search: Search): Promise<Answer | undefined> {
@@ -65,6 +66,7 @@ async function findAnswer(from: AnswerSource, search: Search): Promise<Answer | 
         if (!record) continue;
         const output = found.add(record);
         if (output) return { ...output, workflowId };
+        if (found.stopped) throw unanswered(search, 'a person stopped the answer to');
         if (record.kind === 'child-started' && record.handoff && found.known) {
           const below = await findAnswer(from, {
             workflowId: record.workflowId,
@@ -92,6 +94,11 @@ class Progress {
   /** The message has come. */
   known: boolean;
   seen: boolean;
+  /** A person has cut its answer short. */
+  stopped = false;
+  private seenIn = 1;
+  private turn = 0;
+  private asked: string | undefined;
   /** The run that control was handed to. */
   inControl: string | undefined;
   private readonly messageId: string;
@@ -116,12 +123,30 @@ class Progress {
         return undefined;
       }
       case 'model-scheduled':
-        this.seen ||= record.input.since.some((ref) => 'message' in ref && ref.message === this.messageId);
+        this.turn = record.input.turn;
+        this.asked = record.id;
+        if (
+          !this.seen &&
+          record.input.since.some((ref) => 'message' in ref && ref.message === this.messageId)
+        ) {
+          this.seen = true;
+          this.seenIn = this.turn;
+        }
         return undefined;
       case 'model-replied': {
         const { decision } = record.turn;
-        if (!this.seen || decision.kind !== 'output') return undefined;
+        // One that was cut short may still have come.
+        if (!this.seen || decision.kind !== 'output' || record.id !== this.asked) return undefined;
         return { output: outputOf(record.turn, decision), turn: turnOf(record.id) };
+      }
+      case 'stop': {
+        const { messageId, turn = 0 } = record.request;
+        const meant =
+          messageId === undefined
+            ? this.seen && turn >= this.seenIn && turn <= this.turn
+            : messageId === this.messageId;
+        if (meant && this.known) this.stopped = true;
+        return undefined;
       }
       case 'said': {
         if (!this.known) return undefined;

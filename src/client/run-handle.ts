@@ -162,6 +162,17 @@ export class RunHandle<Output> {
     await this.handle.signal(names.close, options);
   }
 
+  /**
+   * Cuts short the answer that a conversation is making to a message, or in a turn: a model call under way is aborted, tools are cancelled
+   * (a `once` tool is left to finish), and the next message is waited for. It does nothing where that answer has been given, so that a late
+   * stop never cuts another one. Throws a `TypeError` where neither a message nor a turn is named.
+   */
+  async stop(request: { messageId: string; by?: string } | { turn: number; by?: string }): Promise<void> {
+    if (!('messageId' in request || 'turn' in request))
+      throw new TypeError('Say which answer is to be stopped: by `messageId` or `turn`');
+    await this.handle.signal(names.stop, request);
+  }
+
   /** Lets a person answer in a conversation instead of the model, by {@link say}, until {@link handBack}. An answer under way is still given. */
   async takeOver(options: { by?: string } = {}): Promise<void> {
     await this.handle.signal(names.takeOver, options);

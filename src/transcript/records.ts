@@ -11,6 +11,7 @@ import {
   type ReplyPart,
   type RunResult,
   type ToolResult,
+  type StopRequest,
   type UserMessage,
 } from '../protocol.ts';
 import type { HistoryEvent } from './history-events.ts';
@@ -31,6 +32,7 @@ export type HistoryRecord = { event: number; at: number } & (
   /** What else people do with a conversation. */
   | { kind: 'conversation'; change: 'closed' | 'taken over' | 'handed back'; by?: string }
   | { kind: 'decision'; decision: ApprovalDecision }
+  | { kind: 'stop'; request: StopRequest }
   | { kind: 'child-started'; call: string; agent: string; workflowId: string; handoff: boolean }
   | { kind: 'child-finished'; call: string; workflowId: string; result: RunResult }
   | { kind: 'child-failed'; call: string; workflowId: string; error?: Error }
@@ -100,6 +102,11 @@ export class RecordReader {
       const decision = (await this.payloads.workflow(decided.input)) as ApprovalDecision | null | undefined;
       const isOne = typeof decision?.id === 'string' && typeof decision.call === 'string';
       return isOne ? { ...base, kind: 'decision', decision } : undefined;
+    }
+    const stop = argumentsOf(event, names.stop);
+    if (stop) {
+      const request = (await this.payloads.workflow(stop.input)) as StopRequest | null | undefined;
+      return { ...base, kind: 'stop', request: request ?? {} };
     }
     const said = argumentsOf(event, names.say);
     const sent = said ?? argumentsOf(event, names.message);

@@ -1,48 +1,21 @@
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  isCancellation,
-  proxyActivities,
-  setHandler,
-} from '@temporalio/workflow';
-import { failure, failureTypes, type FailureType } from '../failures.ts';
-import {
-  protocolVersion,
-  repeatedId,
-  turnId,
-  type AgentStart,
-  type CallModelInput,
-  type Decision,
-  type Json,
-  type ModelTurn,
-  type RunResult,
-  type RunTotals,
-  type Since,
-} from '../protocol.ts';
-import { modelCallOptions } from './activity-options.ts';
+import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import { failure } from '../failures.ts';
+import type { AgentStart, Decision, Json, ModelTurn, RunResult, RunTotals, Since } from '../protocol.ts';
 import { Approvals } from './approvals.ts';
 import { Background } from './background.ts';
 import { continueRun, shouldContinue } from './continue-run.ts';
-import { Control } from './control.ts';
+import { Control, Stopped } from './control.ts';
 import { ConversationMode } from './conversation-mode.ts';
 import { Deadline } from './deadline.ts';
 import { handOver } from './delegation.ts';
-import { Leases } from './leases.ts';
-import {
-  capped,
-  defaultLimits,
-  leasedLimit,
-  nothingSpent,
-  reachedLimit,
-  spend,
-  spendUnconfirmed,
-  totals,
-} from './limits.ts';
 import { Inbox } from './inbox.ts';
+import { Leases } from './leases.ts';
+import { capped, defaultLimits, nothingSpent, totals } from './limits.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
+import { callModel, knownType, shorten } from './model-turn.ts';
 import { askedFor } from './repeats.ts';
-import { note, type Run } from './run.ts';
 import { Rules } from './rules.ts';
+import type { Run } from './run.ts';
 import { runToolCalls } from './tool-calls.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
@@ -61,7 +34,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   run.rules.open();
   run.leases.open();
   run.inbox.open(() => run.status.turn + 1, run.agent, run.conversation !== undefined);
-  run.conversation?.open();
+  run.conversation?.open(run);
   setHandler(statusQuery, () => ({
     ...run.status,
     ...totals(run.spent),
@@ -113,6 +86,7 @@ function newRun(start: AgentStart): Run {
     rules,
     inbox,
     background,
+    delegations: new Set(),
     conversation: open && new ConversationMode(open, isIdle, { inbox, background }, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },
   };
@@ -134,63 +108,79 @@ function withTotals({ spent }: Run, thrown: unknown): unknown {
 }
 
 async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
+  const { conversation } = run;
   let since = begin;
   for (;;) {
     if (run.control.paused) await run.control.gate(() => shouldContinue(run));
     if (shouldContinue(run)) since = await continueRun(run, since, (all, id) => shorten(run, all, id));
     if (run.control.paused) await run.control.gate();
-    if (run.conversation?.idle) {
-      const next = await run.conversation.untilAsked(() => run.control.paused || shouldContinue(run));
+    if (conversation?.idle) {
+      const next = await conversation.untilAsked(() => run.control.paused || shouldContinue(run));
       if (next === 'over') return finished(run, null);
       if (next === 'woken') continue;
-      run.conversation.idle = false;
-      run.conversation.turnsBefore = run.limits.turns === undefined ? run.spent.own : run.spent.turns;
+      conversation.begin(run.turn + 1, run.limits.turns === undefined ? run.spent.own : run.spent.turns);
       if (run.control.paused) continue;
     }
     run.turn += 1;
-    since.push(...run.background.take(), ...run.inbox.take());
-    const { id, turn } = await callModel(run, since);
-    const { decision } = turn;
-    since = [{ reply: id, digest: turn.digest }];
-    switch (decision.kind) {
-      case 'output':
-        // What was said while the model gave its last answer is answered too.
-        if (!run.conversation && !run.inbox.waiting && !run.background.busy)
-          return finished(run, outputOf(turn, decision));
-        run.spent.mistakes = 0;
-        if (run.conversation) run.conversation.idle = true;
-        // Nor is it the last one while others work for the agent.
-        else await untilNews(run);
-        break;
-      case 'end':
-        throw failure(knownType(decision.type), decision.message, { final: true });
-      case 'compact':
-        throw failure('TranscriptCorrupt', `turn ${run.turn} ended with a conversation made shorter`);
-      case 'correct':
-        run.spent.mistakes += 1;
-        break;
-      case 'calls': {
-        refuseTooMany(run, decision.calls.length);
-        refuseLoop(run, turn);
-        run.status = { ...run.status, doing: 'running tools' };
-        const { since: results, allRefused } = await runToolCalls(run, id, turn, decision.calls);
-        since.push(...results);
-        run.spent.mistakes = allRefused ? run.spent.mistakes + 1 : 0;
-        break;
-      }
-      case 'handoff': {
-        const outcome = await handOver(run, id, turn, decision);
-        if ('result' in outcome) return outcome.result;
-        since.push(...outcome.since);
-        break;
-      }
-      default: {
-        // Another build's word. Failing the run by name is better than a workflow task that fails for ever.
-        const { kind } = decision as { kind: string };
-        throw failure('UnknownDecision', `this build does not know the decision "${kind}"`, { final: true });
-      }
+    const messages = run.inbox.take();
+    conversation?.answers(messages);
+    since = [...since, ...run.background.take(), ...messages];
+    try {
+      const outcome = await takeTurn(run, since);
+      if ('result' in outcome) return outcome.result;
+      since = outcome.since;
+    } catch (thrown) {
+      // What the model was to be given stays for its next turn.
+      if (!(thrown instanceof Stopped)) throw thrown;
+    }
+    if (conversation?.takeStop()) run.spent.mistakes = 0;
+  }
+}
+
+/** Asks the model and does what it decides: references for the next turn, or the run's result. */
+async function takeTurn(run: Run, before: Since[]): Promise<{ since: Since[] } | { result: RunResult }> {
+  const { id, turn } = await callModel(run, before);
+  const { decision } = turn;
+  const since: Since[] = [{ reply: id, digest: turn.digest }];
+  switch (decision.kind) {
+    case 'output':
+      // What was said while the model gave its last answer is answered too.
+      if (!run.conversation && !run.inbox.waiting && !run.background.busy)
+        return { result: finished(run, outputOf(turn, decision)) };
+      run.spent.mistakes = 0;
+      if (run.conversation) run.conversation.idle = true;
+      // Nor is it the last one while others work for the agent.
+      else await untilNews(run);
+      break;
+    case 'end':
+      throw failure(knownType(decision.type), decision.message, { final: true });
+    case 'compact':
+      throw failure('TranscriptCorrupt', `turn ${run.turn} ended with a conversation made shorter`);
+    case 'correct':
+      run.spent.mistakes += 1;
+      break;
+    case 'calls': {
+      refuseTooMany(run, decision.calls.length);
+      refuseLoop(run, turn);
+      run.status = { ...run.status, doing: 'running tools' };
+      const { since: results, allRefused } = await runToolCalls(run, id, turn, decision.calls);
+      since.push(...results);
+      run.spent.mistakes = allRefused ? run.spent.mistakes + 1 : 0;
+      break;
+    }
+    case 'handoff': {
+      const outcome = await handOver(run, id, turn, decision);
+      if ('result' in outcome) return outcome;
+      since.push(...outcome.since);
+      break;
+    }
+    default: {
+      // Another build's word. Failing the run by name is better than a workflow task that fails for ever.
+      const { kind } = decision as { kind: string };
+      throw failure('UnknownDecision', `this build does not know the decision "${kind}"`, { final: true });
     }
   }
+  return { since };
 }
 
 async function untilNews(run: Run): Promise<void> {
@@ -206,95 +196,6 @@ function finished(run: Run, output: Json): RunResult {
     agents: run.agents,
     ...(unanswered.length > 0 && { unanswered }),
   };
-}
-
-function account(run: Run, { decision, usage, cost, unasked, attempts = 1 }: ModelTurn): void {
-  if (attempts > 1)
-    spendUnconfirmed(run.spent, { calls: attempts - 1, tokens: (attempts - 1) * usage.input });
-  // Leaving something out asks no model.
-  if (!unasked && (decision.kind !== 'compact' || decision.summary !== undefined))
-    spend(run.spent, usage, cost);
-  note(run, decision);
-}
-
-/** Has the conversation made shorter before the run continues as new; `undefined` where nothing can be dropped. */
-async function shorten(run: Run, since: Since[], id: string): Promise<Since[] | undefined> {
-  const { turn } = await callModel(run, since, id);
-  const { decision } = turn;
-  if (decision.kind !== 'compact' || decision.to === decision.from) return undefined;
-  return [{ compacted: id, digest: turn.digest }];
-}
-
-/** One turn: the model's decision, after as many compactions as it takes to ask for it; with `shortenAs` the first of them, under that id. */
-async function callModel(
-  run: Run,
-  begin: Since[],
-  shortenAs?: string,
-): Promise<{ id: string; turn: ModelTurn }> {
-  const turn = shortenAs === undefined ? run.turn : run.turn + 1;
-  let since = begin;
-  let asked = 0;
-  let deadline: number | undefined;
-  const ask = () =>
-    run.control.run(async () => {
-      run.status = { ...run.status, turn, doing: 'asking the model' };
-      asked += 1;
-      const id = repeatedId(shortenAs ?? turnId(turn), asked);
-      const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
-        modelCallOptions(id, `turn ${turn}: ${run.agent}`),
-      );
-      deadline = run.deadline.at;
-      const input = {
-        v: protocolVersion,
-        agent: run.agent,
-        turn,
-        since,
-        ...(deadline !== undefined && { deadline }),
-        ...(run.model !== undefined && { model: run.model }),
-        ...(run.limits.tokens !== undefined && {
-          maxOutputTokens: Math.max(1, run.leases.left('tokens') ?? 1),
-        }),
-        ...run.rules.asInput,
-        ...(shortenAs !== undefined && { compact: true as const }),
-      };
-      return { id, turn: await activities.callModel(input) };
-    });
-  for (;;) {
-    const limit = reachedLimit(run.limits, run.leases.committed, run.conversation?.turnsBefore);
-    if (limit) {
-      const kind = leasedLimit(limit);
-      if (kind && (await run.leases.more(kind))) continue;
-      // What those in the background do not use comes back.
-      if (kind && (await run.background.oneEnds())) {
-        since = [...since, ...run.background.take()];
-        continue;
-      }
-      throw limit;
-    }
-    try {
-      const answer = await ask();
-      const { limits } = answer.turn;
-      // The author's limits come with the first reply that uses the definition.
-      if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
-      run.deadline.arm(run.limits.deadlineMs);
-      account(run, answer.turn);
-      if (answer.turn.decision.kind !== 'compact' || shortenAs !== undefined) return answer;
-      since = [{ compacted: answer.id, digest: answer.turn.digest }];
-    } catch (thrown) {
-      const failed = turnFailure(run, turn, thrown);
-      // A pause has moved the deadline that the call under way was given.
-      const late = failed instanceof ApplicationFailure && failed.type === 'DeadlineReached';
-      if (!late || !run.deadline.moved(deadline)) throw failed;
-    }
-  }
-}
-
-function turnFailure(run: Run, turn: number, thrown: unknown): unknown {
-  if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) return thrown;
-  const { cause } = thrown;
-  const type = cause instanceof ApplicationFailure ? knownType(cause.type) : 'ModelUnavailable';
-  const message = `agent "${run.agent}", turn ${turn}: ${cause?.message ?? thrown.message}`;
-  return failure(type, message, { cause: thrown, final: true });
 }
 
 function refuseTooMany(run: Run, calls: number): void {
@@ -327,8 +228,4 @@ function outputOf(turn: ModelTurn, decision: Extract<Decision, { kind: 'output' 
 function waitingOf({ approvals }: Run): { waiting?: number } {
   const waiting = approvals.all().length;
   return waiting > 0 ? { waiting } : {};
-}
-
-function knownType(type: string | null | undefined): FailureType {
-  return type && type in failureTypes ? (type as FailureType) : 'ModelUnavailable';
 }

@@ -36,7 +36,8 @@ export type Verdict =
   | { kind: 'reject' | 'result' | 'again' | 'stop'; id: string }
   | { kind: 'timed out'; why: string }
   /** The rules have changed: the call may no longer have to wait. */
-  | { kind: 'ask again' };
+  | { kind: 'ask again' }
+  | { kind: 'stopped' };
 
 interface Waiting extends PendingApproval {
   readonly plan: ApprovalPlan;
@@ -111,6 +112,13 @@ export class Approvals {
     for (const id of this.below.keys()) {
       // A number behind the child's id says that an earlier one had it.
       if (id === child || id.startsWith(`${child}/`) || id.startsWith(`${child}~`)) this.below.delete(id);
+    }
+  }
+
+  /** The answer that the calls are part of was cut short. One that was started already still has to be settled. */
+  stop(): void {
+    for (const entry of this.waiting.values()) {
+      if (!entry.verdict && !entry.uncertain) entry.verdict = { kind: 'stopped' };
     }
   }
 

@@ -9,6 +9,11 @@ import { names, type ControlRequest, type ControlState } from '../protocol.ts';
 import type { Deadline } from './deadline.ts';
 import { pauseSignal, resumeSignal } from './messages.ts';
 
+/** Thrown by work that a person cut short, and that is not to be done again. */
+export class Stopped extends Error {
+  override readonly name = 'Stopped';
+}
+
 /**
  * Pause and resume, for a run and the runs below it.
  *
@@ -23,6 +28,8 @@ export class Control {
   private readonly children = new Set<string>();
   /** What a pause "now" cancels. */
   private interruptible: CancellationScope | undefined;
+  /** How often work was cut short for good. */
+  private cuts = 0;
 
   constructor(
     deadline: Deadline,
@@ -66,14 +73,26 @@ export class Control {
    * Every promise of a workflow costs the SDK a stack trace, so there is one scope for all work, and no waiting without a pause.
    */
   run<T>(work: () => Promise<T>, options: { repeatable: boolean } = { repeatable: true }): Promise<T> {
-    if (this.state.paused) return this.gate().then(() => this.run(work, options));
+    const { cuts } = this;
+    const isCut = () => this.cuts > cuts;
+    const again = () => {
+      if (isCut()) throw new Stopped('a person stopped it');
+      return this.run(work, options);
+    };
+    if (this.state.paused) return this.gate(isCut).then(again);
     if (!options.repeatable) return work();
     const scope = (this.interruptible ??= new CancellationScope());
     return scope.run(work).catch((thrown: unknown) => {
-      // A pause has taken the scope away; anything else that cancels leaves it.
+      // A pause, or whoever stopped it, has taken the scope away; anything else that cancels leaves it.
       if (!isCancellation(thrown) || scope === this.interruptible) throw thrown;
-      return this.run(work, options);
+      return again();
     });
+  }
+
+  /** Cuts short what may be cut short: it throws {@link Stopped}. */
+  cut(): void {
+    this.cuts += 1;
+    this.interrupt();
   }
 
   /** A child has started: it is told whatever has changed since it was given its start, and what changes while it runs. */
@@ -94,7 +113,10 @@ export class Control {
     if (paused) this.deadline.pause();
     else this.deadline.resume();
     for (const child of this.children) void this.tell(child);
-    if (!paused || !request?.now) return;
+    if (paused && request?.now) this.interrupt();
+  }
+
+  private interrupt(): void {
     const scope = this.interruptible;
     this.interruptible = undefined;
     scope?.cancel();

@@ -1,7 +1,15 @@
-import { condition, getExternalWorkflowHandle, setHandler } from '@temporalio/workflow';
+import {
+  condition,
+  type CancellationScope,
+  getExternalWorkflowHandle,
+  setHandler,
+} from '@temporalio/workflow';
 import { names, type OpenConversation } from '../protocol.ts';
 import type { ConversationState } from '../run-state.ts';
-import { closeSignal, handBackSignal, takeOverSignal } from './messages.ts';
+import type { Since, StopRequest } from '../protocol.ts';
+import type { Approvals } from './approvals.ts';
+import type { Control } from './control.ts';
+import { closeSignal, handBackSignal, stopSignal, takeOverSignal } from './messages.ts';
 import type { Background } from './background.ts';
 import type { Inbox } from './inbox.ts';
 
@@ -15,6 +23,10 @@ export class ConversationMode {
   private closing: boolean;
   /** A person answers, not the model. */
   private taken: boolean;
+  /** The first turn of the answer that is being made, and the messages that it answers. */
+  private from: number;
+  private answered: Set<string>;
+  private stopped = false;
   private readonly inbox: Inbox;
   private readonly background: Background;
 
@@ -28,13 +40,30 @@ export class ConversationMode {
     this.idle = carried?.idle ?? idle;
     this.turnsBefore = carried?.turnsBefore ?? 0;
     this.closing = carried?.closing ?? false;
+    this.from = carried?.from ?? 1;
+    this.answered = new Set(carried?.answered);
     this.taken = carried?.taken ?? open.taken ?? false;
     this.inbox = inbox;
     this.background = background;
   }
 
   /** Takes requests from now on, and passes them on where another agent is in control. */
-  open(): void {
+  open(run: {
+    readonly turn: number;
+    readonly control: Control;
+    readonly approvals: Approvals;
+    readonly delegations: Set<CancellationScope>;
+  }): void {
+    setHandler(stopSignal, (request) => {
+      this.passOn(names.stop, request);
+      if (typeof request?.messageId === 'string' && this.inbox.drop(request.messageId)) return;
+      if (!this.meant(request, run.turn)) return;
+      this.stopped = true;
+      this.inbox.leave(this.answered);
+      run.approvals.stop();
+      for (const scope of run.delegations) scope.cancel();
+      run.control.cut();
+    });
     setHandler(closeSignal, () => {
       this.closing = true;
       this.passOn(names.close);
@@ -49,6 +78,40 @@ export class ConversationMode {
     });
   }
 
+  /** An answer begins. */
+  begin(turn: number, turnsBefore: number): void {
+    this.idle = false;
+    this.turnsBefore = turnsBefore;
+    this.from = turn;
+    this.answered = new Set();
+  }
+
+  /** These are given to the model, which answers them. */
+  answers(messages: readonly Since[]): void {
+    for (const ref of messages) if ('message' in ref) this.answered.add(ref.message);
+  }
+
+  /** Whether a person has cut the answer short: nothing more is done for it. */
+  get stopping(): boolean {
+    return this.stopped;
+  }
+
+  /** Whether a person has cut the answer short; then nothing is asked that is not in the inbox. */
+  takeStop(): boolean {
+    if (!this.stopped) return false;
+    this.stopped = false;
+    this.idle = true;
+    return true;
+  }
+
+  private meant(request: StopRequest | null | undefined, turn: number): boolean {
+    if (this.idle || this.stopped) return false;
+    const { messageId, turn: named } = request ?? {};
+    if (messageId !== undefined) return this.answered.has(messageId);
+    // A stop of an earlier answer comes too late, and must not cut this one.
+    return typeof named === 'number' && named >= this.from && named <= turn;
+  }
+
   /** What a run that takes the conversation over is told. */
   get current(): OpenConversation {
     return {
@@ -59,8 +122,8 @@ export class ConversationMode {
 
   /** What a run that continues this one goes on with. */
   get carried(): ConversationState {
-    const { idle, turnsBefore, closing, taken } = this;
-    return { idle, turnsBefore, closing, taken };
+    const { idle, turnsBefore, closing, taken, from, answered } = this;
+    return { idle, turnsBefore, closing, taken, from, answered: [...answered] };
   }
 
   get takenOver(): boolean {
@@ -81,12 +144,12 @@ export class ConversationMode {
     return over() ? 'over' : 'woken';
   }
 
-  private passOn(signal: string): void {
+  private passOn(signal: string, argument: object = {}): void {
     const { inControl } = this.inbox;
     if (inControl === undefined) return;
     // A run that has ended needs no telling.
     void getExternalWorkflowHandle(inControl)
-      .signal(signal, {})
+      .signal(signal, argument)
       .catch(() => undefined);
   }
 }

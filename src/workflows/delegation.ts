@@ -99,8 +99,10 @@ export async function delegate(
       (thrown) => taskProblem(thrown).slice(0, longestWhy),
     );
   }
+  const scope = new CancellationScope();
+  run.delegations.add(scope);
   try {
-    await runBelow(run, start, position, { taskQueue });
+    await scope.run(() => runBelow(run, start, position, { taskQueue }));
     return { child: position };
   } catch (thrown) {
     if (!(thrown instanceof ChildWorkflowFailure)) throw thrown;
@@ -112,6 +114,8 @@ export async function delegate(
       failed: position,
       why: `The agent "${plan.delegate}" failed: ${causeOf(thrown).message}`.slice(0, longestWhy),
     };
+  } finally {
+    run.delegations.delete(scope);
   }
 }
 

@@ -21,15 +21,21 @@ export class Inbox {
   private forwarding: Promise<void> = Promise.resolve();
   private readonly seen: Set<string>;
   private updates = 0;
+  private readonly left: Set<string>;
 
   constructor(carried?: InboxState) {
     this.unseen = [...(carried?.unseen ?? [])];
     this.seen = new Set(carried?.seen);
+    this.left = new Set(carried?.left);
   }
 
   /** What a run that continues this one goes on with. */
   get carried(): InboxState {
-    return { unseen: this.unseen, seen: [...this.seen] };
+    return {
+      unseen: this.unseen,
+      seen: [...this.seen],
+      ...(this.left.size > 0 && { left: [...this.left] }),
+    };
   }
 
   /**
@@ -78,9 +84,28 @@ export class Inbox {
     return this.waiting && this.unseen.at(-1)?.said !== true;
   }
 
-  /** Ids of the messages that wait. */
+  /** Ids of the messages that wait, and of those whose answer was cut short. */
   get unanswered(): string[] {
-    return this.asks ? this.unseen.filter(({ said }) => !said).map(({ id }) => id) : [];
+    const waiting = this.asks ? this.unseen.filter(({ said }) => !said).map(({ id }) => id) : [];
+    return [...this.left, ...waiting];
+  }
+
+  /** Takes back a message that the model has not seen; whether there is one. */
+  drop(id: string): boolean {
+    const index = this.unseen.findIndex((message) => message.id === id && !message.said);
+    if (index === -1) return false;
+    this.unseen.splice(index, 1);
+    this.leave([id]);
+    return true;
+  }
+
+  /** These will have no answer. */
+  leave(ids: Iterable<string>): void {
+    for (const id of ids) this.left.add(id);
+    for (const oldest of this.left) {
+      if (this.left.size <= mostSeen) return;
+      this.left.delete(oldest);
+    }
   }
 
   /** The run to which messages are passed on. */

@@ -7,6 +7,7 @@ import {
   type PendingApproval,
   type ReplyPart,
   type RunStatus,
+  type StopRequest,
   type UserMessage,
 } from '../protocol.ts';
 
@@ -19,6 +20,9 @@ export const messageUpdate = defineUpdate<{ turn: number }, [UserMessage]>(names
 
 /** A person answers in the agent's place. */
 export const saySignal = defineSignal<[UserMessage]>(names.say);
+
+/** Cuts short the answer that is being made. */
+export const stopSignal = defineSignal<[StopRequest]>(names.stop);
 
 /** Ends a conversation once what was asked is answered; lets a person answer instead of the model, and the model again. */
 export const closeSignal = defineSignal<[object?]>(names.close);

@@ -1,3 +1,4 @@
+import type { CancellationScope } from '@temporalio/workflow';
 import type { Decision, Limits, RunStatus, TreePlace } from '../protocol.ts';
 import type { Spent } from '../run-state.ts';
 import type { Approvals } from './approvals.ts';
@@ -34,6 +35,8 @@ export interface Run {
   readonly inbox: Inbox;
   readonly leases: Leases;
   readonly background: Background;
+  /** What cancels the delegations that the run waits for. */
+  readonly delegations: Set<CancellationScope>;
   /** Where the run stays open and answers each message. */
   readonly conversation: ConversationMode | undefined;
   /** Turns of this run alone. */

@@ -22,6 +22,7 @@ import {
 } from '../protocol.ts';
 import { summary } from '../summary.ts';
 import { startToCloseMs, toolAttempts, toolCallOptions } from './activity-options.ts';
+import { Stopped } from './control.ts';
 import type { Run } from './run.ts';
 
 /** How often and how long apart a `once` call is offered again whose attempt did not reach the tool. */
@@ -29,6 +30,9 @@ const mostOffers = 20;
 const offerPauseMs = 15_000;
 /** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
 const carriedArguments = 4 * 1024;
+
+/** What the model is told of a call that was cut short. */
+export const stoppedText = 'Not executed, or cut short: a person stopped the answer.';
 
 /** What a call came to: a reference for the next turn, and the result where the tool ran. */
 export interface CallOutcome {
@@ -100,6 +104,8 @@ export class ToolCall {
         return { ref: { supplied: position, decision: verdict.id } };
       case 'timed out':
         return { ref: { failed: position, why: verdict.why } };
+      case 'stopped':
+        return { ref: { failed: position, why: stoppedText } };
       case 'ask again':
         // The worker knows whether the changed rules let the call run.
         return undefined;
@@ -132,6 +138,7 @@ export class ToolCall {
 
   private async execute(maxBytes: number): Promise<CallOutcome> {
     for (;;) {
+      if (this.run.conversation?.stopping) throw new Stopped('a person stopped it');
       const outcome = await this.run.control.run(() => this.attempt(maxBytes), {
         repeatable: this.plan.effect !== 'once',
       });

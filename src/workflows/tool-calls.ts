@@ -1,8 +1,9 @@
 import { CancelledFailure, condition } from '@temporalio/workflow';
 import { callId, type CallPlan, type ModelTurn, type RunPlan, type Since } from '../protocol.ts';
+import { Stopped } from './control.ts';
 import { commandTask, delegate } from './delegation.ts';
 import type { Run } from './run.ts';
-import { ToolCall } from './tool-call.ts';
+import { stoppedText, ToolCall } from './tool-call.ts';
 
 /** Tools that run at once: their results, buffered during one slow workflow task, stay within the server's 100 events and 2 MB. */
 const mostInFlight = 32;
@@ -37,9 +38,14 @@ export async function runToolCalls(
     if ('task' in plan) return await commandTask(run, id, turn, index, plan);
     if ('delegate' in plan) return await delegate(run, id, turn, index, { plan, parts });
     const call = new ToolCall(run, id, plan, { id: replyId, turn, index });
-    const { ref, result } = await call.finish((execute) => bounds.run(plan, execute));
-    if (result?.refused) refusals += 1;
-    return ref;
+    try {
+      const { ref, result } = await call.finish((execute) => bounds.run(plan, execute));
+      if (result?.refused) refusals += 1;
+      return ref;
+    } catch (thrown) {
+      if (thrown instanceof Stopped) return { failed: id, why: stoppedText };
+      throw thrown;
+    }
   };
   const [only] = plans;
   if (only && plans.length === 1) return { since: [await answer(only, 0)], allRefused: refusals === 1 };
