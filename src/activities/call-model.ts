@@ -9,6 +9,7 @@ import {
   protocolVersion,
   type CallModelInput,
   type Decision,
+  type HandoffDecision,
   type Item,
   type ModelTurn,
   type ReplyPart,
@@ -30,6 +31,8 @@ import { runHistory } from './run-history.ts';
 /** Largest reply stored as one payload; the server's limit for one is 2 MB, after encoding. */
 const largestReply = 1024 * 1024;
 const partLength = 256 * 1024;
+/** Largest conversation that goes along with a handoff by value: the next run's input is one payload too. */
+const largestCarried = 1.5 * 1024 * 1024;
 
 /**
  * One turn of the model: rebuilds the conversation, asks the model once, and returns its reply with what it means.
@@ -93,7 +96,8 @@ export async function callModel(
       digest: digestText(text, JSON.stringify(decision), definition.digest),
     };
     store.remember(runId, context.info.activityId, turn, text.length);
-    return Buffer.byteLength(text) > largestReply ? await storeInParts(context, turn, text) : turn;
+    const carried = decision.kind === 'handoff' ? sizeOf(decision.carried) : 0;
+    return Buffer.byteLength(text) + carried > largestReply ? await storeInParts(context, turn, text) : turn;
   });
 }
 
@@ -147,9 +151,23 @@ function carry(
   });
   const items = [...conversation.items, ...reply.items, ...answers];
   if (route?.kind === 'handoff' && route.filter)
-    return { ...decision, carried: filtered(registered, route.filter, items) };
+    return bounded(decision, filtered(registered, route.filter, items));
   const byValue = decision.taskQueue !== undefined || JSON.stringify(items).length <= smallConversation;
-  return byValue ? { ...decision, carried: items } : decision;
+  return byValue ? bounded(decision, items) : decision;
+}
+
+function bounded(decision: HandoffDecision, carried: Item[]): Decision {
+  const bytes = sizeOf(carried);
+  if (bytes <= largestCarried) return { ...decision, carried };
+  return {
+    kind: 'end',
+    type: 'ConversationTooLarge',
+    message: `what the agent "${decision.agent}" is to see of the conversation takes ${bytes} bytes; at most ${largestCarried} go along by value: filter more, or let it be shortened`,
+  };
+}
+
+function sizeOf(items: readonly Item[] | undefined): number {
+  return items ? Buffer.byteLength(JSON.stringify(items)) : 0;
 }
 
 function filtered(

@@ -38,6 +38,8 @@ export async function runChild(
     try {
       const handle = await startChild<(start: AgentStart) => Promise<RunResult>>(names.workflow, {
         parentClosePolicy: 'REQUEST_CANCEL',
+        // A child whose workers are away cannot say that it has ended, and must not hold up who cancels.
+        cancellationType: 'TRY_CANCEL',
         ...childOptions,
         workflowId: repeatedId(id, attempt),
         args: [start],

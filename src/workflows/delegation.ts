@@ -65,7 +65,17 @@ export async function handOver(
   };
   try {
     const result = await runBelow(run, start, position, { taskQueue, inbox: run.inbox });
-    return { result: { ...result, ...totals(run.spent), agents: run.agents } };
+    // What came too late for the other run is answered by nobody.
+    await run.inbox.settled;
+    const unanswered = [...(result.unanswered ?? []), ...run.inbox.unanswered];
+    return {
+      result: {
+        ...result,
+        ...totals(run.spent),
+        agents: run.agents,
+        ...(unanswered.length > 0 && { unanswered }),
+      },
+    };
   } catch (thrown) {
     throw handoffFailure(run, agent, thrown);
   }

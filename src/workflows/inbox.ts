@@ -137,6 +137,11 @@ export class Inbox {
     for (const message of this.unseen.splice(0)) this.forward(successor, message);
   }
 
+  /** Once what was passed on has arrived, or is back. */
+  get settled(): Promise<void> {
+    return this.forwarding;
+  }
+
   private forward(successor: string, message: UserMessage): void {
     // One after the other: signals under way together arrive in no promised order.
     this.forwarding = this.forwarding.then(async () => {

@@ -143,11 +143,8 @@ test('an agent messages and cancels what works in the background, and is told wh
         },
         (request) => {
           told.push(...texts(request.messages, 'tool'));
+          open('north');
           return { text: 'waiting' };
-        },
-        (request) => {
-          if (lastUser(request).includes('turn-1.1')) open('north');
-          return { text: lastUser(request) };
         },
         (request) => ({ text: lastUser(request) }),
       ]),

@@ -202,7 +202,8 @@ test('cancelling a run cancels its tree', async () => {
   const aborted = await asked.promise;
   await run.cancel();
   await expect(run.result()).rejects.toThrow();
-  expect((await harness.client.get(`${run.workflowId}/turn-1.0-billing`).status()).state).toBe('CANCELLED');
+  const child = harness.client.get(`${run.workflowId}/turn-1.0-billing`);
+  await expect.poll(async () => (await child.status()).state, { timeout: 20_000 }).toBe('CANCELLED');
   await expect.poll(() => aborted.aborted, { timeout: 20_000 }).toBe(true);
 });
 
