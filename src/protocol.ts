@@ -308,6 +308,11 @@ export interface CompactDecision {
   from: number;
   to: number;
   summary?: string;
+  /**
+   * Where the conversation began in another run's history: how many items are from there, and by value those of them that stay, before
+   * and behind what is replaced. From then on the run needs that history no more.
+   */
+  inherited?: { count: number; head: Item[]; tail: Item[] };
 }
 
 /** What happens to one tool call of a reply, in the model's order. */

@@ -81,6 +81,7 @@ export async function compactConversation(
     to,
     // A summariser that declined or said nothing leaves a gap; without one the run could not go on at all.
     ...(summary.trim() !== '' && { summary }),
+    ...inheritedPart(conversation, plan),
   };
   const digest = definition ? digestJson(definition as unknown as Json) : (conversation.definition ?? '');
   return {
@@ -91,6 +92,16 @@ export async function compactConversation(
     usage,
     digest: digestText(JSON.stringify(decision), digest),
   };
+}
+
+/** What stays of a conversation that began in another run's history, which may be gone when it is read again. */
+function inheritedPart(
+  { items, inherited: count = 0 }: Conversation,
+  { from, to }: CompactionPlan,
+): Pick<CompactDecision, 'inherited'> {
+  if (count === 0) return {};
+  const head = items.slice(0, Math.min(from, count));
+  return { inherited: { count, head, tail: items.slice(to, Math.max(to, count)) } };
 }
 
 /** What the provider counted for the first items, and an estimate of the others. */

@@ -78,6 +78,7 @@ async function runWorkers(signal: AbortSignal, folder: string, env: NodeJS.Proce
   // Node's own --watch posts messages into the SDK's worker threads, which then crash.
   const changes = watchFolder(folder);
   const stopped = once(signal, 'abort').then(() => 'stopped' as const);
+  let change = changes.next();
   try {
     while (!signal.aborted) {
       const worker = spawn(process.execPath, [...process.execArgv, main], {
@@ -85,14 +86,17 @@ async function runWorkers(signal: AbortSignal, folder: string, env: NodeJS.Proce
         stdio: ['ignore', 'inherit', 'inherit'],
       });
       const ended = once(worker, 'exit').then(() => 'ended' as const);
-      const change = await Promise.race([changes.next(), stopped, ended]);
-      if (change === 'ended') {
+      const first = await Promise.race([change, stopped, ended]);
+      if (first === 'ended') {
         if (signal.aborted) return;
         warn(styled('red', 'the worker ended; it begins anew when a file changes'));
-        await Promise.race([changes.next(), stopped]);
+        if ((await Promise.race([change, stopped])) !== 'stopped') change = changes.next();
         continue;
       }
-      if (change !== 'stopped') printLine(styled('dim', `${change} changed: the worker begins anew`));
+      if (first !== 'stopped') {
+        printLine(styled('dim', `${first} changed: the worker begins anew`));
+        change = changes.next();
+      }
       worker.kill('SIGTERM');
       await ended;
     }
@@ -103,17 +107,26 @@ async function runWorkers(signal: AbortSignal, folder: string, env: NodeJS.Proce
 
 const ignored = /(^|[/\\])(node_modules|dist|\.[^/\\]+)([/\\]|$)|~$/;
 
-/** Tells which file below a folder changed, once for changes that come together. */
+/** Tells which file below a folder changed, once for changes that come together, also those that came while nobody asked. */
 function watchFolder(folder: string): { next: () => Promise<string>; close: () => void } {
-  let tell: (file: string) => void = () => undefined;
+  let tell: ((file: string) => void) | undefined;
+  let untold: string | undefined;
   let timer: NodeJS.Timeout | undefined;
   const watcher = watch(folder, { recursive: true }, (_kind, file) => {
     if (file === null || ignored.test(file)) return;
     clearTimeout(timer);
-    timer = setTimeout(() => tell(file), 150);
+    timer = setTimeout(() => {
+      if (tell) tell(file);
+      else untold = file;
+      tell = undefined;
+    }, 150);
   });
   return {
-    next: async () => await new Promise<string>((settle) => (tell = settle)),
+    next: async () => {
+      const file = untold;
+      untold = undefined;
+      return file ?? (await new Promise<string>((settle) => (tell = settle)));
+    },
     close: () => {
       clearTimeout(timer);
       watcher.close();

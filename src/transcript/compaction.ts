@@ -10,14 +10,18 @@ const summaryMark = '[Summary of the conversation so far';
 const gapMark = '[Left out to make room';
 
 /** The items that a compaction leaves, with what stands for the others. */
-export function compacted(items: readonly Item[], { from, to, summary }: CompactDecision): Item[] {
+export function compacted(items: readonly Item[], { from, to, summary, inherited }: CompactDecision): Item[] {
   const count = to - from;
-  if (count <= 0) return [...items];
+  if (count <= 0 && !inherited) return [...items];
   const text =
     summary === undefined
       ? `${gapMark}: ${count} items of the conversation]`
       : `${summaryMark}, in place of ${count} items]\n${summary}`;
-  return [...items.slice(0, from), { type: 'message', role: 'user', text }, ...items.slice(to)];
+  const standIn: Item[] = count > 0 ? [{ type: 'message', role: 'user', text }] : [];
+  if (!inherited) return [...items.slice(0, from), ...standIn, ...items.slice(to)];
+  const own = items.slice(Math.max(to, inherited.count));
+  const head = [...inherited.head, ...items.slice(inherited.count, Math.max(from, inherited.count))];
+  return [...head, ...standIn, ...inherited.tail, ...own];
 }
 
 /** What a compaction may replace of a conversation so that at most `keepBytes` of its end stay as they are. */

@@ -29,6 +29,8 @@ export interface Conversation {
   readonly definitions: ReadonlyMap<string, DefinitionSnapshot>;
   /** The digest that the last reply used. */
   readonly definition?: string;
+  /** So many items, from the first, are in another run's history; absent where there is none. */
+  readonly inherited?: number;
   /** The tokens that the first so many items took together with the definition, as the provider counted them. */
   readonly measured?: { readonly tokens: number; readonly items: number };
 }
@@ -37,7 +39,7 @@ export interface Conversation {
 export interface Contents {
   input(): Json | undefined;
   /** The conversation that another run handed over. */
-  inherited(): { items: readonly Item[]; input?: Json };
+  inherited(): { items: readonly Item[]; input?: Json; byReference?: true };
   /** What the run that this one continues left. */
   continued(): CarriedConversation & { input?: Json };
   /** What the child run that answers a call came to. */
@@ -69,6 +71,7 @@ export function extend(
   let input = base?.input;
   let definition = base?.definition;
   let measured = base?.measured;
+  let elsewhere = base?.inherited;
   for (const ref of since) {
     if ('input' in ref) {
       input = contents.input();
@@ -78,6 +81,7 @@ export function extend(
       // What the first agent was asked stands for the input of the next.
       input = inherited.input ?? firstRequest(inherited.items);
       items.push(...inherited.items);
+      if (inherited.byReference) elsewhere = items.length;
     } else if ('continued' in ref) {
       const carried = contents.continued();
       input = carried.input;
@@ -90,6 +94,11 @@ export function extend(
         throw failure('TranscriptCorrupt', `${ref.compacted} did not shorten the conversation`);
       if (snapshot) definitions.set(used, snapshot);
       items = compacted(items, decision);
+      if (decision.inherited) {
+        elsewhere = undefined;
+        // The first request stays by value, where the history that it came from may be gone.
+        input ||= firstRequest(decision.inherited.head);
+      }
       measured = undefined;
     } else if ('reply' in ref) {
       const turn = contents.reply(ref.reply, ref.digest);
@@ -104,12 +113,8 @@ export function extend(
       // The first message stands for the input of a conversation that has none.
       if (items.length === 0) input = text;
       items.push({ type: 'message', role: 'user', text });
-    } else if ('task' in ref) {
-      const output = boundedOutput(contents.child(ref.task));
-      items.push(userMessage(`Task ${ref.task} of the agent "${ref.agent}" is done:\n\n${output}`));
-    } else if ('taskFailed' in ref) {
-      const { taskFailed, agent, why } = ref;
-      items.push(userMessage(`Task ${taskFailed} of the agent "${agent}" came to nothing: ${why}`));
+    } else if ('task' in ref || 'taskFailed' in ref) {
+      items.push({ type: 'message', role: 'user', text: taskEnd(ref, contents) });
     } else if ('said' in ref) {
       items.push({ type: 'message', role: 'assistant', text: contents.message(ref.said) });
     } else {
@@ -123,6 +128,7 @@ export function extend(
     definitions,
     ...(definition !== undefined && { definition }),
     ...(measured && { measured }),
+    ...(elsewhere !== undefined && { inherited: elsewhere }),
   };
 }
 
@@ -183,8 +189,12 @@ function resultItem(
   );
 }
 
-function userMessage(text: string): Item {
-  return { type: 'message', role: 'user', text };
+/** What the model is told of a task in the background that has ended. */
+function taskEnd(ref: Extract<Since, { task: string } | { taskFailed: string }>, contents: Contents): string {
+  if ('taskFailed' in ref)
+    return `Task ${ref.taskFailed} of the agent "${ref.agent}" came to nothing: ${ref.why}`;
+  const output = boundedOutput(contents.child(ref.task));
+  return `Task ${ref.task} of the agent "${ref.agent}" is done:\n\n${output}`;
 }
 
 /** Whether the call's result comes from outside, so that there was nothing to execute. */

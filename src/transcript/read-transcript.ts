@@ -37,9 +37,25 @@ export async function addEvents(
     if (!record) continue;
     if (record.kind === 'started' && record.start.conversation) {
       const { conversation } = record.start;
-      transcript.inherit('parts' in conversation ? conversation : await readInheritance(from, conversation));
+      if ('parts' in conversation) transcript.inherit(conversation);
+      else await inherit(transcript, conversation, async () => readInheritance(from, conversation));
     }
     transcript.add(record);
+  }
+}
+
+/** Takes what was handed over into a transcript; a history that is gone matters only where something still needs it. */
+export async function inherit(
+  transcript: Transcript,
+  inheritance: Exclude<Inheritance, { parts: string[] }>,
+  read: () => Promise<readonly Item[]>,
+): Promise<void> {
+  const byReference = 'from' in inheritance;
+  try {
+    transcript.inherit(await read(), { byReference });
+  } catch (thrown) {
+    if ((thrown as { type?: string } | null)?.type !== 'TranscriptGone') throw thrown;
+    transcript.inherit({ gone: thrown as Error }, { byReference });
   }
 }
 

@@ -4,6 +4,7 @@ import { chatRequest, type ChatRequest } from './chat-request.ts';
 import { summaryRequest } from './compaction.ts';
 import type { HistoryEvent } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
+import { inherit } from './read-transcript.ts';
 import { RecordReader } from './records.ts';
 import { Transcript } from './transcript.ts';
 
@@ -39,7 +40,8 @@ export async function rebuildRequests(
     if (!record) continue;
     if (record.kind === 'started' && record.start.conversation) {
       const { conversation } = record.start;
-      transcript.inherit('parts' in conversation ? conversation : await inherited(conversation));
+      if ('parts' in conversation) transcript.inherit(conversation);
+      else await inherit(transcript, conversation, async () => inherited(conversation));
     }
     transcript.add(record);
     if (record.kind === 'model-scheduled') bounds.set(record.id, record.input.maxOutputTokens);

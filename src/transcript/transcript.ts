@@ -29,15 +29,22 @@ export class Transcript implements Contents {
   private readonly decisions = new Map<string, ApprovalDecision>();
   private readonly children = new Map<string, Json>();
   private start: Pick<AgentStart, 'input' | 'continued'> | undefined;
-  private inheritance: readonly Item[] | { parts: readonly string[] } | undefined;
+  private inheritance: readonly Item[] | { parts: readonly string[] } | { gone: Error } | undefined;
+  private byReference = false;
+  /** So many items of a history that is gone are replaced, or there by value, in the conversation that is asked for. */
+  private covered: number | undefined;
 
   constructor(known?: Conversation) {
     if (known) this.conversations.set(known.id, known);
   }
 
-  /** Takes the conversation that another run handed over, or what its parts are called. */
-  inherit(items: readonly Item[] | { parts: readonly string[] }): void {
+  /** Takes the conversation that another run handed over, what its parts are called, or why it cannot be read. */
+  inherit(
+    items: readonly Item[] | { parts: readonly string[] } | { gone: Error },
+    { byReference = false }: { byReference?: boolean } = {},
+  ): void {
     this.inheritance = items;
+    this.byReference = byReference;
   }
 
   /** Takes the next record. Throws `TranscriptCorrupt` where an activity id is used twice. */
@@ -101,9 +108,11 @@ export class Transcript implements Contents {
       path.push(at);
       at = baseOf(since);
     }
+    this.covered = this.inheritance && 'gone' in this.inheritance ? this.coveredBy(path) : undefined;
     for (const step of path.toReversed()) {
       base = extend(base, step, this.scheduled.get(step) ?? [], this);
-      this.conversations.set(step, base);
+      // One with gaps is no conversation, only a step to one without.
+      if (this.covered === undefined || base.inherited === undefined) this.conversations.set(step, base);
     }
     if (!base) throw new MissingContent(`the call ${id} is not in the history that was read`);
     return base;
@@ -146,7 +155,24 @@ export class Transcript implements Contents {
     // Kept, because every call of the run begins with it.
     if ('parts' in this.inheritance) this.inheritance = this.assemble(this.inheritance.parts);
     const input = this.start?.input;
-    return { items: this.inheritance, ...(input !== undefined && { input }) };
+    const rest = {
+      ...(input !== undefined && { input }),
+      ...(this.byReference && { byReference: true as const }),
+    };
+    if (!('gone' in this.inheritance)) return { items: this.inheritance, ...rest };
+    if (this.covered === undefined) throw this.inheritance.gone;
+    return { items: Array.from({ length: this.covered }, () => missing), ...rest };
+  }
+
+  /** How many inherited items the first compaction on the way makes unnecessary. */
+  private coveredBy(path: readonly string[]): number | undefined {
+    for (const step of path) {
+      for (const ref of this.scheduled.get(step) ?? []) {
+        const decision = 'compacted' in ref ? this.replies.get(ref.compacted)?.decision : undefined;
+        if (decision?.kind === 'compact' && decision.inherited) return decision.inherited.count;
+      }
+    }
+    return undefined;
   }
 
   /** The conversation as it stands: what the last call was given, what came of it, and what was said since. */
@@ -225,6 +251,9 @@ export class Transcript implements Contents {
       throw failure('TranscriptCorrupt', `the activity id ${id} appears twice in one history`);
   }
 }
+
+/** Stands for an item that nobody looks at. */
+const missing: Item = { type: 'message', role: 'user', text: '' };
 
 /** What stands in a fork for a task that another run goes on with. */
 const inBackgroundText = 'Begun in the background by another run, which will not tell what comes of it.';

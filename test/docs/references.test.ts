@@ -59,6 +59,23 @@ test('every failure type and limit is in the tables of getting-started.md', () =
     expect(page).toMatch(new RegExp(`\\| \`${limit}\`.* \\| ${value} \\|`));
 });
 
+test('every limit is in the table of limits.md, with its default and its failure type', () => {
+  const rows = read('docs/limits.md').match(/^\| `\w+`.*$/gm) ?? [];
+  const protocol = read('src/protocol.ts');
+  const declared = /interface Limits \{([^}]*)\}/.exec(protocol)?.[1] ?? '';
+  const limits = [...declared.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name = '']) => name);
+  expect(limits.length).toBeGreaterThan(6);
+  expect(new Set(rows.map((row) => /`(\w+)`/.exec(row)?.[1]))).toEqual(
+    new Set(limits.map((name) => (name === 'deadlineMs' ? 'deadline' : name))),
+  );
+  for (const row of rows) {
+    const [, name = ''] = /`(\w+)`/.exec(row) ?? [];
+    const [, , value = '', , type = ''] = row.split('|').map((cell) => cell.trim());
+    expect(value, name).toBe(String(defaultLimits[name as keyof typeof defaultLimits] ?? 'none'));
+    if (type.startsWith('`')) expect(Object.keys(failureTypes), name).toContain(type.replaceAll('`', ''));
+  }
+});
+
 test('every script and path that the documents name exists', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
   for (const document of documents) {

@@ -19,7 +19,7 @@ const billing = defineAgent({ name: 'billing', description: 'Knows invoices.', i
 test.each([
   ['by value, where it is small', 'My invoice is wrong.'],
   ['by reference, where it is large', `My invoice is wrong. ${'x'.repeat(20_000)}`],
-])('a handoff takes the conversation along %s, and its output is the run’s', async (how, question) => {
+])('L2: a handoff takes the conversation along %s, and its output is the run’s', async (how, question) => {
   await using harness = await startHarness({
     agents: [triage, billing],
     respond: (request) =>
@@ -45,7 +45,7 @@ test.each([
   expect(carried.includes('"items"')).toBe(how.startsWith('by value'));
 });
 
-test('a handoff filter decides what the next agent sees', async () => {
+test('L2: a handoff filter decides what the next agent sees', async () => {
   const filtering = defineAgent({
     name: 'triage',
     instructions: 'triage',
