@@ -27,9 +27,9 @@ export function describeEvent(event: RunEvent, width = 140): string | undefined 
     case 'agent-started':
       return `  ${event.handoff ? 'hands over to' : 'asks'} ${styled('bold', event.agent)} (${event.workflowId})`;
     case 'agent-finished':
-      return `  answer: ${text(event.output)}`;
+      return `  ${styled('bold', event.agent)} answers: ${text(event.output)}`;
     case 'agent-failed':
-      return `  ${styled('red', 'failed')}: ${text(event.message)}`;
+      return `  ${styled('bold', event.agent)} ${styled('red', 'failed')}: ${text(event.message)}`;
     case 'waiting':
       return styled('yellow', `  waits for a person: ${event.tool} (${event.call})`);
     case 'decided':
@@ -42,6 +42,10 @@ export function describeEvent(event: RunEvent, width = 140): string | undefined 
     case 'resumed':
     case 'closed':
       return styled('yellow', `${event.type}${by(event)}`);
+    case 'stopped':
+      return styled('yellow', `the answer is stopped${by(event)}`);
+    case 'policy-changed':
+      return styled('yellow', `policy changed${by(event)}: ${text(policyOf(event))}`);
     case 'taken-over':
       return styled('yellow', `taken over${by(event)}`);
     case 'handed-back':
@@ -65,6 +69,10 @@ function describeReply(
   const said = reply.map((item) => (item.type === 'message' ? item.text : '')).join('');
   if (problem !== undefined) return styled('yellow', `  asked to mend: ${text(problem)}`);
   return said === '' || decision === 'output' ? undefined : `  ${text(said)}`;
+}
+
+function policyOf({ added, removed }: Extract<RunEvent, { type: 'policy-changed' }>): string {
+  return [...added.map((rule) => JSON.stringify(rule)), ...removed.map((id) => `without ${id}`)].join(', ');
 }
 
 function by(event: { by?: string }): string {

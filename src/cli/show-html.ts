@@ -1,5 +1,7 @@
 import type { RunEvent } from '../client/run-events.ts';
+import type { Json } from '../protocol.ts';
 import type { RunTree } from './run-tree.ts';
+import { brief } from './terminal.ts';
 
 /** One self-contained page about a run: its timeline, what was decided, used and paid. It has no script, and everything is escaped. */
 export function showHtml(tree: RunTree): string {
@@ -72,11 +74,18 @@ function timeline(tree: RunTree, level: number): string {
   const last = tree.events.at(-1)?.at.getTime() ?? begin;
   const started = new Map<string, number>();
   const whole = Math.max(1, last - begin);
+  const ended = new Set(tree.events.map((event) => ('output' in event && 'tool' in event ? event.call : '')));
+  const given = new Map<string, Json>();
   return tree.events
     .map((event) => {
       const at = event.at.getTime();
       if (event.type === 'turn-started') started.set(`turn ${event.turn}`, at);
-      if (event.type === 'tool-started') started.set(event.call, at);
+      if (event.type === 'tool-started') {
+        started.set(event.call, at);
+        if (event.input !== undefined) given.set(event.call, event.input);
+        // One row for a call that has ended: what it was given stands there.
+        if (ended.has(event.call)) return '';
+      }
       const since = (key: string) => bar(started.get(key) ?? at, at, { begin, whole });
       const time = `<time>+${duration(at - begin)}</time>`;
       if (event.type === 'agent-started') {
@@ -84,12 +93,20 @@ function timeline(tree: RunTree, level: number): string {
         const verb = event.handoff ? 'hands over to' : 'asks';
         return `<li class="turn">${verb} <b>${escape(event.agent)}</b>${time}${child ? `<section class="child">${runSection(child, level + 1)}</section>` : ''}</li>`;
       }
-      return item(event, time, since);
+      return item(event, { time, since, given });
     })
     .join('\n');
 }
 
-function item(event: RunEvent, time: string, since: (key: string) => string): string {
+/** What a row shows besides its event. */
+interface Beside {
+  time: string;
+  since: (key: string) => string;
+  /** Arguments, by call. */
+  given: ReadonlyMap<string, Json>;
+}
+
+function item(event: RunEvent, { time, since, given }: Beside): string {
   switch (event.type) {
     case 'replied': {
       const { turn, usage, cost, attempts, problem, reply } = event;
@@ -105,7 +122,10 @@ function item(event: RunEvent, time: string, since: (key: string) => string): st
     case 'tool-finished': {
       const { tool, output, error, call, attempts } = event;
       const again = attempts > 1 ? `<span class="n">attempt ${attempts}</span>` : '';
-      return `<li class="${error ? 'bad' : 'tool'}"><details><summary><code>${escape(tool)}</code>${error ? ' failed' : ''}${again}${time}</summary><pre>${escape(pretty(output))}</pre></details>${since(call)}</li>`;
+      const input = given.get(call);
+      const asked = input === undefined ? '' : `<span class="n">${escape(brief(input, 80))}</span>`;
+      const whole = input === undefined ? '' : box('Arguments', input);
+      return `<li class="${error ? 'bad' : 'tool'}"><details><summary><code>${escape(tool)}</code>${asked}${error ? ' failed' : ''}${again}${time}</summary>${whole}${box('Result', output)}</details>${since(call)}</li>`;
     }
     case 'tool-started':
       return `<li class="tool"><details><summary><code>${escape(event.tool)}</code> begins${time}</summary><pre>${escape(pretty(event.input ?? 'its arguments are in the reply'))}</pre></details></li>`;
@@ -116,7 +136,7 @@ function item(event: RunEvent, time: string, since: (key: string) => string): st
     case 'started':
       return '';
     case 'agent-failed':
-      return `<li class="bad">failed${time}<pre>${escape(event.message)}</pre></li>`;
+      return `<li class="bad"><b>${escape(event.agent)}</b> failed${time}<pre>${escape(event.message)}</pre></li>`;
     case 'compacted':
       return `<li><details><summary>${event.items} items were ${event.summary === undefined ? 'left out' : 'summarised'}${time}</summary><pre>${escape(event.summary ?? '')}</pre></details></li>`;
     case 'message':
@@ -126,6 +146,8 @@ function item(event: RunEvent, time: string, since: (key: string) => string): st
       return `<li class="person">waits for a person: <code>${escape(event.tool)}</code>${time}</li>`;
     case 'decided':
       return `<li class="person"><b>${escape(event.verdict)}</b>${escape(event.by === undefined ? '' : ` by ${event.by}`)}${time}${event.reason === undefined ? '' : `<pre>${escape(event.reason)}</pre>`}</li>`;
+    case 'policy-changed':
+      return `<li class="person"><details><summary>policy changed${escape(event.by === undefined ? '' : ` by ${event.by}`)}${time}</summary>${box('Rules added', event.added)}${box('Rules removed', event.removed)}</details></li>`;
     case 'completed':
       return `<li class="good">completed${time}</li>`;
     case 'ended':

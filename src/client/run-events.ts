@@ -1,7 +1,9 @@
+import type { PolicyRule } from '../policy.ts';
 import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader, type HistoryRecord } from '../transcript/records.ts';
+import { peopleEvent } from './people-events.ts';
 import { place, turnOf, WaitingEvents, type WaitingEvent } from './waiting-events.ts';
 
 /** One thing that happened in a run. `cursor` names its place: `events({ after: cursor })` goes on behind it. */
@@ -36,12 +38,30 @@ export type RunEvent = { cursor: string; at: Date } & (
   | { type: 'tool-failed'; turn: number; call: string; tool: string; message: string }
   /** Another agent's run began below this one: to answer a call, or to take over. */
   | { type: 'agent-started'; turn: number; call: string; agent: string; workflowId: string; handoff: boolean }
-  | { type: 'agent-finished'; turn: number; call: string; workflowId: string; output: Json }
-  | { type: 'agent-failed'; turn: number; call: string; workflowId: string; message: string }
+  | {
+      type: 'agent-finished';
+      turn: number;
+      call: string;
+      agent: string;
+      workflowId: string;
+      output: Json;
+    }
+  | {
+      type: 'agent-failed';
+      turn: number;
+      call: string;
+      agent: string;
+      workflowId: string;
+      message: string;
+    }
   | { type: 'message'; id: string; text: string }
   /** A person answered in the agent's place. */
   | { type: 'said'; id: string; text: string; by?: string }
   | { type: 'closed'; by?: string }
+  /** A person had the answer to a message, or in a turn, cut short; nothing happens where it had been given. */
+  | { type: 'stopped'; messageId?: string; turn?: number; by?: string }
+  /** The rules about tool calls were changed. One that was malformed changed nothing. */
+  | { type: 'policy-changed'; added: PolicyRule[]; removed: string[]; by?: string }
   | { type: 'taken-over'; by?: string }
   | { type: 'handed-back'; by?: string }
   /**
@@ -61,7 +81,8 @@ export type RunEvent = { cursor: string; at: Date } & (
     }
 );
 
-type RunEventBody = RunEvent extends infer Event
+/** An event without its place. */
+export type RunEventBody = RunEvent extends infer Event
   ? Event extends RunEvent
     ? Omit<Event, 'cursor' | 'at'>
     : never
@@ -141,6 +162,7 @@ async function orAborted<T>(value: Promise<T>, signal?: AbortSignal): Promise<T 
 /** Says what records mean to somebody who watches; it remembers which tool a call asked for. */
 class Translator {
   private readonly tools = new Map<string, string>();
+  private readonly agents = new Map<string, string>();
   private readonly waiting = new WaitingEvents();
 
   /** What a record says: mostly one thing, and also what the run now waits for. */
@@ -181,68 +203,37 @@ class Translator {
         return { type: 'tool-failed', ...this.call(record.id), message: record.error?.message ?? record.how };
       case 'child-started': {
         const { agent, workflowId, handoff } = record;
+        this.agents.set(record.call, agent);
         return { type: 'agent-started', ...place(record.call), agent, workflowId, handoff };
       }
       case 'child-finished': {
         const { workflowId, result } = record;
-        return { type: 'agent-finished', ...place(record.call), workflowId, output: result.output };
+        const agent = this.agents.get(record.call) ?? '';
+        return { type: 'agent-finished', ...place(record.call), agent, workflowId, output: result.output };
       }
       case 'child-failed': {
         const { workflowId, error, call } = record;
         const message = error?.message ?? 'it was ended';
-        return { type: 'agent-failed', ...place(call), workflowId, message };
-      }
-      case 'message':
-      case 'said':
-      case 'conversation':
-        return said(record);
-      case 'decision': {
-        const { call, verdict, by, reason } = record.decision;
         return {
-          type: 'decided',
-          call,
-          verdict,
-          ...(by !== undefined && { by }),
-          ...(reason !== undefined && { reason }),
+          type: 'agent-failed',
+          ...place(call),
+          agent: this.agents.get(call) ?? '',
+          workflowId,
+          message,
         };
       }
-      case 'control': {
-        const by = record.by === undefined ? {} : { by: record.by };
-        return record.paused ? { type: 'paused', now: record.now, ...by } : { type: 'resumed', ...by };
-      }
-      case 'cancel-requested':
-        return cancelRequested(record);
       case 'completed':
         return { type: 'completed', result: record.result as RunResult };
       case 'closed':
         return { type: 'ended', how: record.how, ...(record.error && { failure: named(record.error) }) };
       default:
-        return undefined;
+        return peopleEvent(record);
     }
   }
 
   private call(id: string): { turn: number; call: string; tool: string } {
     return { ...place(id), tool: this.tools.get(id) ?? '' };
   }
-}
-
-function said(record: Extract<HistoryRecord, { kind: 'message' | 'said' | 'conversation' }>): RunEventBody {
-  if (record.kind === 'conversation') {
-    const by = record.by === undefined ? {} : { by: record.by };
-    if (record.change === 'closed') return { type: 'closed', ...by };
-    return { type: record.change === 'taken over' ? 'taken-over' : 'handed-back', ...by };
-  }
-  const { id, text, by } = record.message;
-  if (record.kind === 'message') return { type: 'message', id, text };
-  return { type: 'said', id, text, ...(by !== undefined && { by }) };
-}
-
-function cancelRequested({ by, reason }: Extract<HistoryRecord, { kind: 'cancel-requested' }>): RunEventBody {
-  return {
-    type: 'cancel-requested',
-    ...(by !== undefined && { by }),
-    ...(reason !== undefined && { reason }),
-  };
 }
 
 function started({ agent, input, continued }: AgentStart): RunEventBody {

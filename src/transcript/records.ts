@@ -14,6 +14,7 @@ import {
   type StopRequest,
   type UserMessage,
 } from '../protocol.ts';
+import { rulesProblem, type PolicyChange } from '../policy.ts';
 import type { HistoryEvent } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
 
@@ -33,6 +34,7 @@ export type HistoryRecord = { event: number; at: number } & (
   | { kind: 'conversation'; change: 'closed' | 'taken over' | 'handed back'; by?: string }
   | { kind: 'decision'; decision: ApprovalDecision }
   | { kind: 'stop'; request: StopRequest }
+  | { kind: 'policy'; change: PolicyChange }
   | { kind: 'child-started'; call: string; agent: string; workflowId: string; handoff: boolean }
   | { kind: 'child-finished'; call: string; workflowId: string; result: RunResult }
   | { kind: 'child-failed'; call: string; workflowId: string; error?: Error }
@@ -107,6 +109,13 @@ export class RecordReader {
     if (stop) {
       const request = (await this.payloads.workflow(stop.input)) as StopRequest | null | undefined;
       return { ...base, kind: 'stop', request: request ?? {} };
+    }
+    const changed = argumentsOf(event, names.changePolicy);
+    if (changed) {
+      const change = (await this.payloads.workflow(changed.input)) as PolicyChange | null | undefined;
+      return change && rulesProblem(change.add ?? []) === undefined
+        ? { ...base, kind: 'policy', change }
+        : undefined;
     }
     const said = argumentsOf(event, names.say);
     const sent = said ?? argumentsOf(event, names.message);

@@ -139,6 +139,12 @@ test('rules look at arguments, the newest first, and a rule added while the run 
   const [later] = await waitingCalls(run, 1);
   expect(later).toMatchObject({ call: 'turn-2.0' });
   await run.decide(later?.id ?? '', { verdict: 'approve' });
+  const changes = [];
+  for await (const event of run.events()) if (event.type === 'policy-changed') changes.push(event);
+  expect(changes).toMatchObject([
+    { added: [{ id: 'evil' }, { id: 'small' }], by: 'ada' },
+    { added: [], removed: ['small'] },
+  ]);
   expect((await run.result()).output).toBe(
     `did 10 | Not executed: a person rejected this call: no | ${denied('pay', ': fraud')} | did 40 | did 30`,
   );
