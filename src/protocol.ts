@@ -15,7 +15,7 @@ export type * from './decisions.ts';
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 /** One element of a conversation, independent of any provider's message format. */
-export type Item = MessageItem | CallItem | ResultItem;
+export type Item = MessageItem | CallItem | ResultItem | ProviderItem;
 
 /** Text said by the person or system that runs the agent (`user`) or by the model (`assistant`). */
 export interface MessageItem {
@@ -30,7 +30,25 @@ export interface CallItem {
   id: string;
   name: string;
   arguments: string;
+  /** What the model's server wants back with the call, such as a signature. */
+  extra?: { [field: string]: Json };
 }
+
+/**
+ * A part of a reply that only the model it came from can use: thoughts, encrypted or signed, or what a tool of the provider's did. It is
+ * sent back to that model untouched, and to no other.
+ */
+export interface ProviderItem {
+  type: 'provider';
+  api: ModelApi;
+  model: string;
+  /** The provider's name on the worker, where it has one. */
+  provider?: string;
+  data: Json;
+}
+
+/** OpenAI's two ways to ask a model. */
+export type ModelApi = 'chat' | 'responses';
 
 /** What a tool call came to. Every call has exactly one; `error` marks a failure that the model is told. */
 export interface ResultItem {
@@ -248,10 +266,14 @@ export interface DefinitionSnapshot {
   /** Digest of the agent's code-side definition, by which a worker knows whether it still has the same one. */
   source: string;
   /** The API the request was made for. */
-  api: 'chat';
+  api: ModelApi;
+  /** The provider's name on the worker, where it is not the default one. */
+  provider?: string;
   model: string;
   instructions: string;
   tools: ToolSchema[];
+  /** Tools that the provider runs, in its own words. */
+  hosted?: Json[];
   output?: { name: string; schema: Json; strict: boolean };
   settings?: { [key: string]: Json };
 }

@@ -1,11 +1,12 @@
 import type { RegisteredAgent } from '../agents/registry.ts';
 import { digestJson, digestText } from '../digest.ts';
 import type { CompactDecision, DefinitionSnapshot, Json, ModelTurn, Usage } from '../protocol.ts';
-import type { ChatRequest } from '../transcript/chat-request.ts';
+import type { ModelRequest } from '../transcript/model-request.ts';
 import { compactableRange, itemBytes, readableRange, summaryRequest } from '../transcript/compaction.ts';
 import type { Conversation } from '../transcript/conversation.ts';
 import type { ModelReply } from './models/model.ts';
 import { contextWindow } from './models/context-windows.ts';
+import type { ModelTarget, Providers } from './models/providers.ts';
 import type { RenderedDefinition } from './render-definition.ts';
 
 /** Bytes from which on a conversation is shortened whatever the model takes: a continue-as-new carries it in one payload. */
@@ -26,6 +27,14 @@ Write down, briefly and completely:
 - what is still open, and what comes next.
 An item that is itself a summary counts as part of the conversation: keep what it says. Answer with the summary alone.`;
 
+/** Why a conversation is looked at. */
+export interface CompactionWish {
+  /** It is to be shortened whether or not it fits. */
+  force: boolean;
+  /** The model has refused it as too long. */
+  tooLong?: boolean;
+}
+
 /** What a conversation that is too long is to be cut down to. */
 export interface CompactionPlan {
   from: number;
@@ -42,36 +51,39 @@ export function planCompaction(
   { agent }: RegisteredAgent,
   conversation: Conversation,
   { snapshot }: RenderedDefinition,
-  force: boolean,
+  { force, tooLong = false, providers }: CompactionWish & { providers: Providers },
 ): CompactionPlan | undefined {
   const options = agent.compaction ?? {};
   if (options === false) return undefined;
-  const { at = defaultAt, keep = defaultKeep, with: how = 'model', model = snapshot.model } = options;
-  const window = agent.contextWindow ?? contextWindow(snapshot.model);
+  const { at = defaultAt, keep = defaultKeep, with: how = 'model' } = options;
   const bytes = conversation.items.reduce((sum, item) => sum + itemBytes(item), 0);
-  const fits =
-    tokensOf(conversation, snapshot, bytes) <= at * window && bytes <= defaultAt * largestConversation;
+  const known = agent.contextWindow ?? contextWindow(snapshot.model);
+  const tokens = tokensOf(conversation, snapshot, bytes);
+  // A model that says so knows better than any table: half of what it refused is tried next.
+  const window = tooLong ? Math.min(known, tokens / 2) : known;
+  const fits = !tooLong && tokens <= at * window && bytes <= defaultAt * largestConversation;
   if (fits && !force) return undefined;
   const keepBytes = keep * Math.min(at * window * bytesPerToken, defaultAt * largestConversation);
   const range = compactableRange(conversation.items, keepBytes);
   if (!range) return undefined;
   if (how === 'truncate') return range;
-  const summariser = model === snapshot.model ? window : contextWindow(model);
+  const by = options.model === undefined ? undefined : providers.target(options.model);
+  const summariser = by === undefined || by.model === snapshot.model ? window : contextWindow(by.model);
   const readable = readableRange(conversation.items, range, summariser * defaultAt * (bytesPerToken - 1));
-  return { ...readable, definition: summaryDefinition(snapshot, model, options.instructions) };
+  return { ...readable, definition: summaryDefinition(snapshot, by, options.instructions) };
 }
 
 /** Drops what the plan says, with a summary by the model where there is to be one. */
 export async function compactConversation(
   conversation: Conversation,
   plan: CompactionPlan,
-  ask: (request: () => ChatRequest) => Promise<ModelReply>,
+  ask: (definition: DefinitionSnapshot, request: () => ModelRequest) => Promise<ModelReply>,
 ): Promise<Pick<ModelTurn, 'reply' | 'decision' | 'definition' | 'snapshot' | 'usage' | 'digest'>> {
   const { from, to, definition } = plan;
   let usage: Usage = { input: 0, output: 0 };
   let summary = '';
   if (definition) {
-    const reply = await ask(() => summaryRequest(definition, conversation.items, plan));
+    const reply = await ask(definition, () => summaryRequest(definition, conversation.items, plan));
     usage = reply.usage;
     summary = reply.items.map((item) => (item.type === 'message' ? item.text : '')).join('');
   }
@@ -112,9 +124,12 @@ function tokensOf({ items, measured }: Conversation, snapshot: DefinitionSnapsho
 }
 
 function summaryDefinition(
-  { agent, source, api }: DefinitionSnapshot,
-  model: string,
+  snapshot: DefinitionSnapshot,
+  by: ModelTarget | undefined,
   instructions = summaryInstructions,
 ): DefinitionSnapshot {
-  return { agent, source, api, model, instructions, tools: [] };
+  const { agent, source } = snapshot;
+  const { api, model, named } = by ?? { ...snapshot, named: snapshot.provider };
+  const provider = named === undefined ? {} : { provider: named };
+  return { agent, source, api, ...provider, model, instructions, tools: [] };
 }

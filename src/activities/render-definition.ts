@@ -3,6 +3,7 @@ import { digestJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import type { DefinitionSnapshot, Json } from '../protocol.ts';
 import type { Conversation } from '../transcript/conversation.ts';
+import type { ModelTarget } from './models/providers.ts';
 import type { InstructionsContext } from '../agents/define-agent.ts';
 
 /** What a turn is about to use: the snapshot, and whether the run's history already holds it. */
@@ -19,21 +20,23 @@ export interface RenderedDefinition {
 export async function renderDefinition(
   registered: RegisteredAgent,
   conversation: Conversation,
-  turn: { workflowId: string; number: number; defaultModel: string; model?: string | undefined },
+  turn: { workflowId: string; number: number; target: ModelTarget },
 ): Promise<RenderedDefinition> {
   const { agent, source, surface } = registered;
-  const model = turn.model ?? agent.model ?? turn.defaultModel;
+  const { model, api, named } = turn.target;
   const last =
     conversation.definition === undefined ? undefined : conversation.definitions.get(conversation.definition);
   const perTurn = typeof agent.instructions === 'function' && agent.instructionsPer === 'turn';
-  const reusable = !perTurn && last?.agent === agent.name && last.source === source && last.model === model;
+  const same = last?.model === model && last.api === api && last.provider === named;
+  const reusable = !perTurn && last?.agent === agent.name && last.source === source && same;
   if (reusable && conversation.definition !== undefined) {
     return { snapshot: last, digest: conversation.definition, known: true };
   }
   const snapshot: DefinitionSnapshot = {
     agent: agent.name,
     source,
-    api: 'chat',
+    api,
+    ...(named !== undefined && { provider: named }),
     model,
     instructions: await renderInstructions(registered, conversation.input, turn),
     ...surface,

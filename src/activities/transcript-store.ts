@@ -306,7 +306,7 @@ function bytesOf({ items, input }: Conversation): number {
   for (const item of items) {
     if (item.type === 'message') bytes += 100 + item.text.length;
     else if (item.type === 'call') bytes += 150 + item.arguments.length;
-    else bytes += 120 + textLength(item.output);
+    else bytes += 120 + textLength(item.type === 'result' ? item.output : item.data);
   }
   return bytes;
 }

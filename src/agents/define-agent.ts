@@ -81,10 +81,15 @@ export interface AgentOptions<Name extends string, In extends z.ZodType, Out ext
   instructions: string | ((context: InstructionsContext<z.output<In>>) => string | Promise<string>);
   /** Whether an instructions function is called once a `run` and again after a deploy that changed it, or every `turn`. Default `run`. */
   instructionsPer?: 'run' | 'turn';
-  /** The model's name at the provider. Default: the worker's. */
-  model?: string;
+  /**
+   * The model's name at the worker's provider, or `provider:model` at another one of the worker's. Several are tried in order, where one fails in
+   * a way that another may not. Default: the provider's own.
+   */
+  model?: string | readonly string[];
   settings?: ModelSettings;
   tools?: readonly AnyTool[];
+  /** Tools that the provider runs, in its own words: `{ type: 'web_search' }`. For models that are asked by the Responses API. */
+  hostedTools?: readonly { type: string; [option: string]: Json }[];
   /** Agents this one may pass control to: their output becomes this run's. Names, or {@link Handoff}s. */
   handoffs?: readonly (string | Handoff)[];
   /** Agents this one may give sub-tasks: their output comes back as the result of the call. Names, or {@link Delegate}s. */

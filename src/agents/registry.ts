@@ -39,7 +39,7 @@ export interface RegisteredAgent {
   /** Digest of everything in the definition that the model or the run can notice. */
   readonly source: string;
   /** What is given to the model, but for its name and the rendered instructions. */
-  readonly surface: Pick<DefinitionSnapshot, 'tools' | 'output' | 'settings'>;
+  readonly surface: Pick<DefinitionSnapshot, 'tools' | 'hosted' | 'output' | 'settings'>;
 }
 
 /** A structured output in the form in which replies are checked. */
@@ -140,6 +140,7 @@ function register(
   const settings = settingsJson(agent.settings);
   const surface = {
     tools: [...tools.values(), ...routes.values()].map(({ schema }) => schema),
+    ...(agent.hostedTools && agent.hostedTools.length > 0 && { hosted: [...agent.hostedTools] }),
     ...(output && { output: { name: output.name, schema: output.schema, strict: output.strict } }),
     ...(Object.keys(settings).length > 0 && { settings }),
   };
@@ -156,7 +157,7 @@ function register(
     modelTimeoutMs: attemptTime(agent.modelTimeout ?? '10 minutes', 'modelTimeout', note),
     source: digestText(
       digestJson(surface as unknown as Json),
-      agent.model ?? '',
+      typeof agent.model === 'string' ? agent.model : (agent.model ?? []).join(' '),
       instructionsText(agent),
       digestJson(limits as Json),
     ),

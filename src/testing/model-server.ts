@@ -6,8 +6,12 @@ import { findRequestProblem } from './check-chat-request.ts';
 import { listenOnLoopback, readBody, sendJson } from './loopback-http.ts';
 import type { ModelAnswer } from './render-chat-reply.ts';
 import { sendChatAnswer } from './render-chat-reply.ts';
+import { sendResponse } from './render-response.ts';
+import { asChatRequest, findResponsesProblem, type ResponsesRequest } from './responses-protocol.ts';
 
 export interface ModelServerRequest extends ChatRequest {
+  /** The API that the request came by: one of Responses is given in the words of Chat Completions. */
+  api: 'chat' | 'responses';
   /** How many requests came before this one. */
   index: number;
   /** Aborted when the client goes away or the server closes. */
@@ -65,7 +69,7 @@ export interface ModelServer {
 const BODY_LIMIT = 64 * 1024 * 1024;
 const SECRET_HEADER = /^(proxy-)?authorization$|cookie|api-?key|token|secret/;
 
-/** Starts a server on 127.0.0.1 that speaks OpenAI's Chat Completions, streaming or not, and replies as you say. */
+/** Starts a server on 127.0.0.1 that speaks OpenAI's Chat Completions and Responses, streaming or not, and replies as you say. */
 export async function createModelServer(options: ModelServerOptions): Promise<ModelServer> {
   const requests: RecordedRequest[] = [];
   const closing = new AbortController();
@@ -80,18 +84,29 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     const headers = redact(request.headers);
     if (options.record !== false) requests.push({ path, rawBody, body, headers, at: Date.now() });
     if (!body) return refuse(response, 400, 'The request body is not a JSON object.');
-    const problem = options.check === false ? undefined : findRequestProblem(body);
+    const responses = path.endsWith('/responses') ? (body as unknown as ResponsesRequest) : undefined;
+    const chat = responses ? asChatRequest(responses) : body;
+    const problem =
+      options.check === false
+        ? undefined
+        : ((responses && findResponsesProblem(responses)) ?? findRequestProblem(chat));
     if (problem) return refuse(response, 400, problem);
     const aborted = AbortSignal.any([closing.signal, abortedByClient(response)]);
-    const reply = await ask(options, { ...body, index, aborted });
-    if (!aborted.aborted)
-      send(response, body, rawBody, reply, options.systemFingerprint ?? 'cadenza-testing');
+    const api = responses ? ('responses' as const) : ('chat' as const);
+    const reply = await ask(options, { ...chat, api, index, aborted });
+    if (aborted.aborted) return;
+    send(response, reply, (answer) => {
+      if (responses) return sendResponse(response, responses, rawBody, answer);
+      const fingerprint = options.systemFingerprint ?? 'cadenza-testing';
+      sendChatAnswer(response, body, rawBody, answer, fingerprint);
+    });
   }
 
   const http = await listenOnLoopback(async (request, response) => {
     const path = new URL(request.url ?? '/', 'http://127.0.0.1').pathname;
     const route = `${request.method} ${path}`;
-    if (route === 'POST /v1/chat/completions') return complete(path, request, response);
+    if (route === 'POST /v1/chat/completions' || route === 'POST /v1/responses')
+      return complete(path, request, response);
     if (route === 'GET /v1/models') return sendJson(response, 200, listModels(options.models));
     return refuse(response, 404, `${route} is not served here.`);
   }, options.port);
@@ -140,10 +155,8 @@ async function ask(options: ModelServerOptions, request: ModelServerRequest): Pr
 
 function send(
   response: ServerResponse,
-  request: ChatRequest,
-  rawBody: string,
   reply: ModelServerReply,
-  systemFingerprint: string,
+  sendAnswer: (answer: ModelAnswer) => void,
 ): void {
   if ('hang' in reply) return;
   if ('destroy' in reply) {
@@ -157,7 +170,7 @@ function send(
     response.writeHead(reply.status, { 'content-type': 'text/plain', ...reply.headers });
     response.end(body);
   } else {
-    sendChatAnswer(response, request, rawBody, reply, systemFingerprint);
+    sendAnswer(reply);
   }
 }
 

@@ -9,6 +9,8 @@ export interface ModelAnswer {
   text?: string;
   toolCalls?: AnsweredToolCall[];
   refusal?: string;
+  /** Thoughts, which the Responses API sends encrypted where it is asked to. */
+  reasoning?: string;
   /** Default: `tool_calls` when there are tool calls, else `stop`. */
   finishReason?: string;
   /** What is left out is estimated from the lengths, at four bytes a token. */
@@ -101,7 +103,7 @@ function chatUsage(rawBody: string, answer: ModelAnswer, message: ReturnType<typ
   };
 }
 
-function estimateTokens(text: string): number {
+export function estimateTokens(text: string): number {
   return Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN);
 }
 
@@ -118,7 +120,7 @@ function* deltas(message: ReturnType<typeof chatMessage>): Iterable<object> {
   }
 }
 
-function* pieces(text: string): Iterable<string> {
+export function* pieces(text: string): Iterable<string> {
   const size = Math.max(16, Math.ceil(text.length / MOST_PIECES));
   for (let start = 0; start < text.length;) {
     let end = Math.min(start + size, text.length);

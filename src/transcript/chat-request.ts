@@ -1,4 +1,5 @@
 import type { DefinitionSnapshot, Item, Json } from '../protocol.ts';
+import { isFrom } from './provider-items.ts';
 
 /** The body of a Chat Completions request. Source: OpenAI's API reference, "Create chat completion". */
 export interface ChatRequest {
@@ -22,6 +23,11 @@ export interface ChatToolCall {
   function: { name: string; arguments: string };
 }
 
+/** What bounds one request besides its definition. */
+export interface RequestOptions {
+  maxOutputTokens?: number | undefined;
+}
+
 const settingNames: Record<string, string> = {
   temperature: 'temperature',
   topP: 'top_p',
@@ -39,12 +45,12 @@ const settingNames: Record<string, string> = {
 export function chatRequest(
   definition: DefinitionSnapshot,
   items: readonly Item[],
-  { maxOutputTokens }: { maxOutputTokens?: number | undefined } = {},
+  { maxOutputTokens }: RequestOptions = {},
 ): ChatRequest {
   const { model, instructions, tools, output, settings = {} } = definition;
   const request: ChatRequest = {
     model,
-    messages: [{ role: 'system', content: instructions }, ...chatMessages(items)],
+    messages: [{ role: 'system', content: instructions }, ...chatMessages(items, definition)],
   };
   if (tools.length > 0) {
     request.tools = tools.map(({ name, description, parameters, strict }) => ({
@@ -70,18 +76,26 @@ export function chatRequest(
   return request;
 }
 
-function chatMessages(items: readonly Item[]): ChatMessage[] {
+function chatMessages(items: readonly Item[], definition: DefinitionSnapshot): ChatMessage[] {
   const messages: ChatMessage[] = [];
   let assistant: Extract<ChatMessage, { role: 'assistant' }> | undefined;
+  /** What goes with the message of a reply, which begins with it. */
+  let extra: { [field: string]: Json } = {};
   for (const item of items) {
+    if (item.type === 'provider') {
+      if (isFrom(item, definition)) extra = item.data as { [field: string]: Json };
+      continue;
+    }
     if (item.type === 'call') {
       // Text and calls of one reply are one message; a reply begins with its text.
-      if (!assistant) messages.push((assistant = { role: 'assistant', content: null }));
+      if (!assistant) messages.push((assistant = { role: 'assistant', content: null, ...extra }));
+      extra = {};
       const { id, name, arguments: text } = item;
       (assistant.tool_calls ??= []).push({
         id,
         type: 'function',
         function: { name: callName(name), arguments: text },
+        ...item.extra,
       });
       continue;
     }
@@ -89,7 +103,8 @@ function chatMessages(items: readonly Item[]): ChatMessage[] {
     if (item.type === 'result') {
       messages.push({ role: 'tool', tool_call_id: item.id, content: resultText(item.output) });
     } else if (item.role === 'assistant') {
-      messages.push((assistant = { role: 'assistant', content: item.text }));
+      messages.push((assistant = { role: 'assistant', content: item.text, ...extra }));
+      extra = {};
     } else {
       messages.push({ role: 'user', content: item.text });
     }
@@ -98,7 +113,7 @@ function chatMessages(items: readonly Item[]): ChatMessage[] {
 }
 
 /** A model may ask for a tool by a name that no tool can have; sent back as it is, the service would refuse every further turn. */
-function callName(name: string): string {
+export function callName(name: string): string {
   return name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 }
 

@@ -1,6 +1,7 @@
 import type { CompactDecision, DefinitionSnapshot, Item, MessageItem } from '../protocol.ts';
-import { chatRequest, resultText, type ChatRequest } from './chat-request.ts';
+import { resultText } from './chat-request.ts';
 import { cutText } from './cut-text.ts';
+import { modelRequest, type ModelRequest } from './model-request.ts';
 
 /** Bytes of one tool result that whoever makes the summary reads. */
 const resultBytes = 4 * 1024;
@@ -65,16 +66,17 @@ export function summaryRequest(
   definition: DefinitionSnapshot,
   items: readonly Item[],
   { from, to }: { from: number; to: number },
-): ChatRequest {
-  const text = items.slice(from, to).map(line).join('\n');
+): ModelRequest {
+  const text = items.slice(from, to).map(line).filter(Boolean).join('\n');
   const message: MessageItem = { type: 'message', role: 'user', text };
-  return chatRequest(definition, [message]);
+  return modelRequest(definition, [message]);
 }
 
 /** About how many bytes an item takes in a request. */
 export function itemBytes(item: Item): number {
   if (item.type === 'message') return 40 + Buffer.byteLength(item.text);
   if (item.type === 'call') return 120 + Buffer.byteLength(item.arguments);
+  if (item.type === 'provider') return 80 + JSON.stringify(item.data).length;
   return 80 + Buffer.byteLength(resultText(item.output));
 }
 
@@ -91,9 +93,13 @@ function isBoundary(items: readonly Item[], index: number): boolean {
   const item = items[index];
   if (item?.type === 'result') return false;
   const before = items[index - 1];
-  // Text and calls of one reply belong together, and calls stay with their results.
-  if (before?.type === 'call') return false;
-  return !(item?.type === 'call' && before?.type === 'message' && before.role === 'assistant');
+  // Text and calls of one reply belong together, calls stay with their results, and thoughts with what they led to.
+  if (before?.type === 'call' || before?.type === 'provider') return false;
+  return !(
+    (item?.type === 'call' || item?.type === 'provider') &&
+    before?.type === 'message' &&
+    before.role === 'assistant'
+  );
 }
 
 function lastBoundary(items: readonly Item[], from: number): number | undefined {
@@ -104,6 +110,7 @@ function lastBoundary(items: readonly Item[], from: number): number | undefined 
 function line(item: Item): string {
   if (item.type === 'message') return JSON.stringify({ [item.role]: item.text });
   if (item.type === 'call') return JSON.stringify({ call: item.name, arguments: item.arguments });
+  if (item.type === 'provider') return '';
   return JSON.stringify({
     result: cutText(resultText(item.output), resultBytes),
     ...(item.error && { failed: true }),

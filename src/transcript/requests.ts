@@ -1,6 +1,6 @@
 import { failure } from '../failures.ts';
 import type { Inheritance, Item, ModelTurn } from '../protocol.ts';
-import { chatRequest, type ChatRequest } from './chat-request.ts';
+import { modelRequest, type ModelRequest } from './model-request.ts';
 import { summaryRequest } from './compaction.ts';
 import type { HistoryEvent } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
@@ -8,13 +8,11 @@ import { inherit } from './read-transcript.ts';
 import { RecordReader } from './records.ts';
 import { Transcript } from './transcript.ts';
 
-/** A request that a model answered. */
-export interface RebuiltRequest {
-  /** The model call's activity id: `turn-6`. */
-  id: string;
-  /** `JSON.stringify` makes of it the very bytes that were sent. */
-  request: ChatRequest;
-}
+/**
+ * A request that a model answered: `id` is the model call's activity id (`turn-6`), and `JSON.stringify` makes of `request` the very bytes that
+ * were sent.
+ */
+export type RebuiltRequest = { id: string } & ModelRequest;
 
 /**
  * Every request that a model answered, in the order of the turns, from one run's whole history and nothing else.
@@ -60,10 +58,9 @@ export async function rebuildRequests(
         `the reply of ${id} used definition ${definition}, which the history does not hold`,
       );
     }
-    if (decision.kind === 'compact')
-      return { id, request: summaryRequest(used, conversation.items, decision) };
+    if (decision.kind === 'compact') return { id, ...summaryRequest(used, conversation.items, decision) };
     const maxOutputTokens = bounds.get(id);
-    return { id, request: chatRequest(used, conversation.items, { maxOutputTokens }) };
+    return { id, ...modelRequest(used, conversation.items, { maxOutputTokens }) };
   });
 }
 

@@ -267,8 +267,17 @@ export function closeOpenCalls(items: readonly Item[], why: string): Item[] {
   const closed: Item[] = [];
   let open: CallItem[] = [];
   const flush = () => {
-    for (const call of open)
-      closed.push({ type: 'result', id: call.id, output: `not executed: ${why}`, error: true });
+    if (open.length === 0) return;
+    // What a reply begins with comes after the results of the reply before.
+    let end = closed.length;
+    while (closed[end - 1]?.type === 'provider') end -= 1;
+    const results = open.map(({ id }): Item => ({
+      type: 'result',
+      id,
+      output: `not executed: ${why}`,
+      error: true,
+    }));
+    closed.splice(end, 0, ...results);
     open = [];
   };
   for (const item of items) {

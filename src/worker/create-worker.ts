@@ -25,6 +25,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
   const {
     agents,
     provider,
+    providers,
     prices,
     transcripts,
     policy,
@@ -40,6 +41,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
   const cadenza = new CadenzaPlugin({
     agents,
     ...(provider && { provider }),
+    ...(providers && { providers }),
     ...(prices && { prices }),
     ...(transcripts && { transcripts }),
     ...(policy && { policy }),

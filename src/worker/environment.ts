@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
 import { defaultTaskQueue } from './create-worker.ts';
 
@@ -18,6 +19,18 @@ const environmentSchema = z.object({
   CADENZA_DRAIN_SECONDS: z.coerce.number().int().min(0).max(86_400).default(600),
   /** Megabytes of conversations kept in memory. */
   CADENZA_TRANSCRIPT_CACHE_MB: z.coerce.number().int().min(0).default(64),
+  /** How the models of `OPENAI_BASE_URL` are asked. Default: `responses` at OpenAI and Azure, `chat` elsewhere. */
+  CADENZA_OPENAI_API: z.enum(['chat', 'responses']).optional(),
+  /** Names of further providers, with commas. Each has variables of its own, such as CADENZA_PROVIDER_LOCAL_BASE_URL for `local`. */
+  CADENZA_PROVIDERS: z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((name) => name.trim())
+        .filter(Boolean),
+    ),
 });
 
 /** The checked settings of a worker process. */
@@ -29,6 +42,62 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): WorkerEnv
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `  - ${issue.path.join('.')}: ${issue.message}`);
   throw new TypeError(`The worker cannot start with this environment:\n${problems.join('\n')}`);
+}
+
+const providerSchema = z.object({
+  BASE_URL: z.url({
+    error: 'set it to the address of the OpenAI-compatible API, such as http://127.0.0.1:11434/v1',
+  }),
+  /** Servers of one's own mostly ask for none. */
+  API_KEY: z.string().min(1).default('none'),
+  MODEL: z.string().min(1).optional(),
+  API: z.enum(['chat', 'responses']).optional(),
+  HEADERS: z
+    .string()
+    .transform((text, context) => {
+      try {
+        return z.record(z.string(), z.string()).parse(JSON.parse(text));
+      } catch {
+        context.addIssue({ code: 'custom', message: 'it must be a JSON object of texts' });
+        return z.NEVER;
+      }
+    })
+    .optional(),
+});
+
+/**
+ * The further providers that the environment names: `CADENZA_PROVIDERS=local` and `CADENZA_PROVIDER_LOCAL_BASE_URL`, `…_API_KEY`, `…_MODEL`,
+ * `…_API` and `…_HEADERS`. Throws a `TypeError` that lists every variable that is wrong, without its value.
+ */
+export function readProviders(
+  names: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Record<string, OpenAIProviderOptions> {
+  const problems: string[] = [];
+  const providers: Record<string, OpenAIProviderOptions> = {};
+  for (const name of names) {
+    const prefix = `CADENZA_PROVIDER_${name.toUpperCase().replaceAll('-', '_')}_`;
+    const values = Object.keys(providerSchema.shape).map((key) => [key, env[prefix + key] || undefined]);
+    const parsed = providerSchema.safeParse(Object.fromEntries(values));
+    if (!parsed.success) {
+      problems.push(
+        ...parsed.error.issues.map((issue) => `  - ${prefix}${issue.path[0] as string}: ${issue.message}`),
+      );
+      continue;
+    }
+    const { BASE_URL: baseURL, API_KEY: apiKey, MODEL: model, API: api, HEADERS: headers } = parsed.data;
+    providers[name] = {
+      baseURL,
+      apiKey,
+      // The worker's own variables are those of the default provider.
+      model: model ?? '',
+      ...(api && { api }),
+      ...(headers && { headers }),
+    };
+  }
+  if (problems.length > 0)
+    throw new TypeError(`The worker cannot start with these model providers:\n${problems.join('\n')}`);
+  return providers;
 }
 
 /** Imports a module named by the environment. Throws an `Error` that names the variable. */

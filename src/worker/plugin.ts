@@ -6,6 +6,7 @@ import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
+import { Providers } from '../activities/models/providers.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
 import { checkWorkerPolicy, type WorkerRule } from '../activities/policy.ts';
 import {
@@ -22,6 +23,8 @@ export interface CadenzaOptions {
   agents: AgentSource;
   /** Where models are asked. Default: OpenAI's protocol, configured by `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL`. */
   provider?: ModelProvider;
+  /** Further providers, by the names under which agents ask for them: `model: 'local:llama3:8b'`. */
+  providers?: Readonly<Record<string, ModelProvider>>;
   /** Prices besides, or instead of, the known ones: US dollars for a million tokens, by model name. */
   prices?: PriceTable;
   /**
@@ -66,7 +69,7 @@ export class CadenzaPlugin extends SimplePlugin {
     this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
     const activities = createActivities({
       registry: createRegistry(this.cadenza.agents),
-      provider: this.cadenza.provider ?? openaiProvider(),
+      providers: new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers),
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
       watch: this.watchdog ?? noWatch,

@@ -1,12 +1,19 @@
 import { createWorker } from './create-worker.ts';
-import { importNamed, readEnvironment, workflowsFile } from './environment.ts';
+import { openaiProvider } from '../activities/models/openai-provider.ts';
+import { importNamed, readEnvironment, readProviders, workflowsFile } from './environment.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
   const settings = readEnvironment();
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
+  const { CADENZA_OPENAI_API: api } = settings;
+  const providers = Object.entries(readProviders(settings.CADENZA_PROVIDERS)).map(
+    ([name, options]) => [name, openaiProvider(options)] as const,
+  );
   const worker = await createWorker({
     agents,
+    ...(api && { provider: openaiProvider({ api }) }),
+    providers: Object.fromEntries(providers),
     taskQueue: settings.CADENZA_TASK_QUEUE,
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
     transcripts: { cacheBytes: settings.CADENZA_TRANSCRIPT_CACHE_MB * 1024 * 1024 },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { AgentOptions } from 'cadenza';
+import { Providers } from '../../src/activities/models/providers.ts';
 import { renderDefinition } from '../../src/activities/render-definition.ts';
 import type { RegisteredAgent } from '../../src/agents/registry.ts';
 import type { Json } from '../../src/protocol.ts';
@@ -10,7 +11,17 @@ import { registered, tools } from './registered.ts';
 
 type Options = Partial<AgentOptions<'solver', z.ZodType, z.ZodType>>;
 
-const turn = { workflowId: 'run-1', number: 1, defaultModel: 'default-model' };
+const providers = new Providers({
+  name: 'none',
+  defaultModel: 'default-model',
+  call: () => Promise.reject(new Error()),
+});
+/** A turn with the model that the agent names. */
+const turnOf = ({ agent: { model } }: RegisteredAgent, number = 1) => ({
+  workflowId: 'run-1',
+  number,
+  target: providers.target(typeof model === 'string' ? model : model?.[0]),
+});
 const nothing = (): never => {
   throw new Error('not asked for');
 };
@@ -32,14 +43,14 @@ function beginning(input: Json): Conversation {
 /** The definition of a first turn, and of the next one after a reply that stored the first. */
 async function twoTurns(first: RegisteredAgent, second = first, input: Json = 'Hello.') {
   const before = beginning(input);
-  const one = await renderDefinition(first, before, turn);
+  const one = await renderDefinition(first, before, turnOf(first));
   const after: Conversation = {
     ...before,
     id: 'turn-2',
     definitions: new Map([[one.digest, one.snapshot]]),
     definition: one.digest,
   };
-  return { one, two: await renderDefinition(second, after, { ...turn, number: 2 }) };
+  return { one, two: await renderDefinition(second, after, turnOf(second, 2)) };
 }
 
 /** Instructions that are never the same twice. */
@@ -56,7 +67,7 @@ describe('the definition of a turn', () => {
       output: z.object({ answer: z.string() }),
       settings: { temperature: 0 },
     });
-    const { snapshot, known } = await renderDefinition(agent, beginning('Hello.'), turn);
+    const { snapshot, known } = await renderDefinition(agent, beginning('Hello.'), turnOf(agent));
     expect(known).toBe(false);
     expect(snapshot).toMatchObject({
       agent: 'solver',
@@ -67,7 +78,7 @@ describe('the definition of a turn', () => {
       output: { name: 'solver_output', strict: true },
       settings: { temperature: 0 },
     });
-    expect(await renderDefinition(registered(), beginning(''), turn)).toMatchObject({
+    expect(await renderDefinition(registered(), beginning(''), turnOf(registered()))).toMatchObject({
       snapshot: { model: 'default-model' },
     });
   });
@@ -78,7 +89,7 @@ describe('the definition of a turn', () => {
     const { snapshot } = await renderDefinition(
       registered({ ...agent.agent, input: z.unknown() } as Options),
       conversation,
-      turn,
+      turnOf(registered()),
     );
     const stored = JSON.parse(JSON.stringify(snapshot)) as typeof snapshot;
     expect(JSON.stringify(chatRequest(stored, conversation.items))).toBe(
@@ -108,7 +119,7 @@ describe('T3: instructions that a function makes', () => {
       instructions: async ({ input, workflowId, turn: number }) =>
         await Promise.resolve(`${JSON.stringify(input)} ${workflowId} ${number}`),
     });
-    const { snapshot } = await renderDefinition(agent, beginning({ name: ' Ada ' }), turn);
+    const { snapshot } = await renderDefinition(agent, beginning({ name: ' Ada ' }), turnOf(agent));
     expect(snapshot.instructions).toBe('{"name":"Ada"} run-1 1');
   });
 
@@ -152,7 +163,7 @@ describe('T3: instructions that a function makes', () => {
     ['returns null', () => null as never, 'it returned null instead of text'],
   ])('fail by the agent’s name when the function %s', async (_what, instructions, words) => {
     await expect(
-      renderDefinition(registered({ instructions }), beginning('Hello.'), turn),
+      renderDefinition(registered({ instructions }), beginning('Hello.'), turnOf(registered())),
     ).rejects.toMatchObject({
       type: 'AgentCodeFailed',
       nonRetryable: false,

@@ -23,6 +23,8 @@ import { connectToTemporal } from './temporal.ts';
 export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   respond: ModelServerOptions['respond'];
   latencyMs?: number;
+  /** How the model server is asked. Default: Chat Completions. */
+  api?: 'chat' | 'responses';
   dataConverter?: DataConverter;
   /** A workflow file beside the agent workflow. */
   workflows?: URL;
@@ -50,14 +52,22 @@ const bundles = new Map<string, Promise<WorkflowBundle>>();
 
 /** Starts a harness. Use it as `await using harness = await startHarness({ … })`. */
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
-  const { respond, latencyMs, dataConverter, workflows, worker: workerOptions, ...cadenza } = options;
+  const {
+    respond,
+    latencyMs,
+    api = 'chat',
+    dataConverter,
+    workflows,
+    worker: workerOptions,
+    ...cadenza
+  } = options;
   const temporal = await connectToTemporal();
   const server =
     options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;
   const plugin = new CadenzaPlugin({
     ...cadenza,
-    provider: openaiProvider({ apiKey: 'test-key', baseURL: server.baseURL, model: 'test-model' }),
+    provider: openaiProvider({ apiKey: 'test-key', baseURL: server.baseURL, model: 'test-model', api }),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.
   const own =

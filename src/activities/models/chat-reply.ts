@@ -1,11 +1,13 @@
 import { z } from 'zod';
-import type { Item, Usage } from '../../protocol.ts';
+import type { Item, Json, Usage } from '../../protocol.ts';
 import type { ModelReply } from './model.ts';
+import type { ReplySource } from './responses-reply.ts';
 
 // What is read of a completion and nothing more: compatible servers leave out or add fields freely.
 const toolCall = z.object({
   id: z.string().nullish(),
   function: z.object({ name: z.string().nullish(), arguments: z.unknown().optional() }).nullish(),
+  extra_content: z.unknown().optional(),
 });
 const completionSchema = z.object({
   choices: z
@@ -16,6 +18,7 @@ const completionSchema = z.object({
           content: z.union([z.string(), z.array(z.object({ text: z.string().nullish() }))]).nullish(),
           refusal: z.string().nullish(),
           tool_calls: z.array(toolCall).nullish(),
+          reasoning_details: z.array(z.unknown()).nullish().catch(null),
         }),
       }),
     )
@@ -33,7 +36,7 @@ const completionSchema = z.object({
 });
 
 /** A chat completion in our terms; `undefined` for a value that is none. Of several choices the first counts. */
-export function parseChatReply(value: unknown): ModelReply | undefined {
+export function parseChatReply(value: unknown, source?: ReplySource): ModelReply | undefined {
   const parsed = completionSchema.safeParse(value);
   const choice = parsed.data?.choices[0];
   if (!parsed.success || !choice) return undefined;
@@ -41,7 +44,12 @@ export function parseChatReply(value: unknown): ModelReply | undefined {
   const { content } = message;
   const text =
     typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join('');
-  const items: Item[] = text === '' ? [] : [{ type: 'message', role: 'assistant', text }];
+  const items: Item[] = [];
+  const details = message.reasoning_details;
+  // OpenRouter's form of signed thoughts.
+  if (source && details?.length)
+    items.push({ type: 'provider', ...source, data: { reasoning_details: details as Json } });
+  if (text !== '') items.push({ type: 'message', role: 'assistant', text });
   const ids = new Set<string>();
   for (const [index, call] of (message.tool_calls ?? []).entries()) {
     items.push({
@@ -49,6 +57,8 @@ export function parseChatReply(value: unknown): ModelReply | undefined {
       id: uniqueId(call.id || `call_${index}`, ids),
       name: call.function?.name ?? '',
       arguments: argumentsText(call.function?.arguments),
+      // Google's form of signed thoughts.
+      ...(call.extra_content != null && { extra: { extra_content: call.extra_content as Json } }),
     });
   }
   return {
@@ -60,7 +70,7 @@ export function parseChatReply(value: unknown): ModelReply | undefined {
 }
 
 /** Two calls of one reply with one id would share a result; the marker also tells the decision which is the copy. */
-function uniqueId(id: string, taken: Set<string>): string {
+export function uniqueId(id: string, taken: Set<string>): string {
   let unique = id;
   for (let copy = 2; taken.has(unique); copy += 1) unique = `${id}${duplicateMark}${copy}`;
   taken.add(unique);

@@ -1,5 +1,5 @@
 import { APIConnectionError, APIError } from 'openai';
-import type { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure } from '@temporalio/common';
 import { describeThrown, failure, toError } from '../../failures.ts';
 
 /** A provider that names a later time is asked once an hour all the same. */
@@ -43,7 +43,18 @@ export function modelFailure(thrown: unknown, attempt: number, secret: string): 
   if (passing || wish === 'true') {
     return failure('ModelUnavailable', message, { nextRetryMs, final: wish === 'false' });
   }
-  return failure('ModelBadRequest', message, { details: [{ status }] });
+  const tooLong = thrown.code === 'context_length_exceeded' || tooLongWords.test(said);
+  return failure('ModelBadRequest', message, { details: [{ status, ...(tooLong && { tooLong }) }] });
+}
+
+/** How servers say that a conversation is longer than the model takes: OpenAI, vLLM, llama.cpp, Azure, Mistral, OpenRouter. */
+const tooLongWords =
+  /context.{0,20}(length|window|size)|maximum context|prompt is too long|too many (input )?tokens|exceeds? the (available )?context/i;
+
+/** Whether the provider refused a request because the conversation is longer than the model takes. */
+export function isTooLong(thrown: unknown): boolean {
+  if (!(thrown instanceof ApplicationFailure) || thrown.type !== 'ModelBadRequest') return false;
+  return (thrown.details ?? []).some((detail) => (detail as { tooLong?: boolean } | null)?.tooLong === true);
 }
 
 function retryAfter(headers: Headers | undefined): number | undefined {

@@ -1,13 +1,25 @@
-import type { Item, Usage } from '../../protocol.ts';
-import type { ChatRequest } from '../../transcript/chat-request.ts';
+import type { Item, ModelApi, Usage } from '../../protocol.ts';
+import type { ModelRequest } from '../../transcript/model-request.ts';
+
+export type { ModelApi };
 
 /** A provider of models, as the model activity uses it. */
 export interface ModelProvider {
   readonly name: string;
   /** The model of agents that name none. */
   readonly defaultModel: string;
+  /** The API that a model is asked by. Default: Chat Completions. */
+  apiOf?(model: string): ModelApi;
   /** Sends one request, once. Throws a failure of `failures.ts`; Temporal repeats it. */
-  call(request: ChatRequest, options: { signal: AbortSignal; attempt: number }): Promise<ModelReply>;
+  call(request: ModelRequest, options: ModelCallOptions): Promise<ModelReply>;
+}
+
+/** What goes with a request. */
+export interface ModelCallOptions {
+  signal: AbortSignal;
+  attempt: number;
+  /** The provider's name on the worker, where it is not the default one. */
+  named?: string;
 }
 
 /** A provider's answer in our terms. */

@@ -1,9 +1,9 @@
 import OpenAI from 'openai';
 import { failure } from '../../failures.ts';
-import type { ChatRequest } from '../../transcript/chat-request.ts';
 import { parseChatReply } from './chat-reply.ts';
 import { modelFailure } from './model-failure.ts';
-import type { ModelProvider } from './model.ts';
+import type { ModelApi, ModelProvider, ModelReply } from './model.ts';
+import { parseResponse, type ReplySource } from './responses-reply.ts';
 
 /** The argument of {@link openaiProvider}. What is absent comes from the environment. */
 export interface OpenAIProviderOptions {
@@ -15,9 +15,14 @@ export interface OpenAIProviderOptions {
   model?: string;
   /** Sent with every request. */
   headers?: Record<string, string>;
+  /** How models are asked. Default: `responses` at OpenAI and Azure, `chat` elsewhere, as compatible servers mostly have nothing else. */
+  api?: ModelApi | ((model: string) => ModelApi);
 }
 
-/** A provider that speaks OpenAI's Chat Completions protocol, through the `openai` package. */
+/** Attempts after which an answer that is none is final. */
+const mostMalformed = 5;
+
+/** A provider that speaks OpenAI's protocols, Responses or Chat Completions, through the `openai` package. */
 export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvider {
   const { env } = process;
   const apiKey = options.apiKey ?? env.OPENAI_API_KEY;
@@ -35,31 +40,56 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
     maxRetries: 0,
     timeout: 24 * 60 * 60 * 1000,
   });
+  const { api = hasResponses(baseURL) ? 'responses' : 'chat' } = options;
   return {
     name: 'openai',
     defaultModel: options.model ?? env.OPENAI_MODEL ?? 'gpt-5-mini',
-    async call(request: ChatRequest, { signal, attempt }) {
-      let completion: unknown;
+    apiOf: (model) => (typeof api === 'function' ? api(model) : api),
+    async call(asked, { signal, attempt, named }) {
+      let answer: unknown;
       try {
-        completion = await client.chat.completions.create(
-          request as unknown as OpenAI.ChatCompletionCreateParamsNonStreaming,
-          { signal },
-        );
+        answer =
+          asked.api === 'responses'
+            ? await client.responses.create(
+                asked.request as unknown as OpenAI.Responses.ResponseCreateParamsNonStreaming,
+                { signal },
+              )
+            : await client.chat.completions.create(
+                asked.request as unknown as OpenAI.ChatCompletionCreateParamsNonStreaming,
+                { signal },
+              );
       } catch (thrown) {
         signal.throwIfAborted();
         throw modelFailure(thrown, attempt, apiKey);
       }
-      const reply = parseChatReply(completion);
-      if (!reply) {
-        throw failure(
-          'ModelUnavailable',
-          'the model provider answered with something that is not a chat completion',
-          {
-            final: attempt >= 5,
-          },
-        );
-      }
-      return reply;
+      const { api: by, request } = asked;
+      return readAnswer(answer, attempt, {
+        api: by,
+        model: request.model,
+        ...(named !== undefined && { provider: named }),
+      });
     },
   };
+}
+
+function readAnswer(answer: unknown, attempt: number, source: ReplySource): ModelReply {
+  const reply = source.api === 'responses' ? parseResponse(answer, source) : parseChatReply(answer, source);
+  if (!reply) {
+    const what = source.api === 'responses' ? 'a response' : 'a chat completion';
+    throw failure('ModelUnavailable', `the model provider answered with something that is not ${what}`, {
+      final: attempt >= mostMalformed,
+    });
+  }
+  if (!('failed' in reply)) return reply;
+  const { code, message } = reply.failed;
+  const said = `the model provider gave up (${code}): ${message}`.slice(0, 1_000);
+  throw failure('ModelUnavailable', said, { final: attempt >= mostMalformed });
+}
+
+/** The services that have the Responses API for sure. */
+function hasResponses(baseURL: string | undefined): boolean {
+  if (!baseURL || !URL.canParse(baseURL)) return !baseURL;
+  return /(^|\.)(api\.openai\.com|openai\.azure\.com|services\.ai\.azure\.com)$/.test(
+    new URL(baseURL).hostname,
+  );
 }

@@ -25,9 +25,18 @@ export const defaultPrices: PriceTable = {
   'o4-mini': { input: 1.1, cached: 0.275, output: 4.4 },
 };
 
-/** What a call cost in US dollars; `undefined` for a model whose price is not known. A dated name has its family's price. */
-export function costOf(model: string, usage: Usage, prices: PriceTable): number | undefined {
-  const name = [model, model.replace(/-\d{4}-\d{2}-\d{2}$/, '')].find((each) => Object.hasOwn(prices, each));
+/**
+ * What a call cost in US dollars; `undefined` for a model whose price is not known. A dated name has its family's price, and
+ * `provider:model` goes before `model`.
+ */
+export function costOf(
+  { model, provider }: { model: string; provider?: string },
+  usage: Usage,
+  prices: PriceTable,
+): number | undefined {
+  const names = [model, model.replace(/-\d{4}-\d{2}-\d{2}$/, '')];
+  const all = provider === undefined ? names : [...names.map((each) => `${provider}:${each}`), ...names];
+  const name = all.find((each) => Object.hasOwn(prices, each));
   const price = name === undefined ? undefined : prices[name];
   if (!price) return undefined;
   const cached = usage.cached ?? 0;
