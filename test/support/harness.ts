@@ -23,6 +23,8 @@ import { connectToTemporal } from './temporal.ts';
 export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   respond: ModelServerOptions['respond'];
   latencyMs?: number;
+  /** Whether replies are streamed. Default `false`: the bytes of requests are compared. */
+  stream?: boolean;
   /** How the model server is asked. Default: Chat Completions. */
   api?: 'chat' | 'responses';
   dataConverter?: DataConverter;
@@ -56,6 +58,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     respond,
     latencyMs,
     api = 'chat',
+    stream = false,
     dataConverter,
     workflows,
     worker: workerOptions,
@@ -67,7 +70,14 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;
   const plugin = new CadenzaPlugin({
     ...cadenza,
-    provider: openaiProvider({ apiKey: 'test-key', baseURL: server.baseURL, model: 'test-model', api }),
+    provider: openaiProvider({
+      apiKey: 'test-key',
+      baseURL: server.baseURL,
+      model: 'test-model',
+      api,
+      stream,
+      streamIdle: 300,
+    }),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.
   const own =

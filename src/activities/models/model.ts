@@ -20,6 +20,8 @@ export interface ModelCallOptions {
   attempt: number;
   /** The provider's name on the worker, where it is not the default one. */
   named?: string;
+  /** Called with each piece of the reply's text while it is written, by a provider that can. */
+  onText?: (delta: string) => void;
 }
 
 /** A provider's answer in our terms. */

@@ -1,9 +1,14 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { msToNumber } from '@temporalio/common/lib/time.js';
 import OpenAI from 'openai';
+import type { Duration } from '../../duration.ts';
 import { failure } from '../../failures.ts';
+import type { ModelRequest } from '../../transcript/model-request.ts';
 import { parseChatReply } from './chat-reply.ts';
 import { modelFailure } from './model-failure.ts';
 import type { ModelApi, ModelProvider, ModelReply } from './model.ts';
 import { parseResponse, type ReplySource } from './responses-reply.ts';
+import { ChatCollector, readStream, ResponsesCollector, type StreamOptions } from './stream-reply.ts';
 
 /** The argument of {@link openaiProvider}. What is absent comes from the environment. */
 export interface OpenAIProviderOptions {
@@ -17,7 +22,14 @@ export interface OpenAIProviderOptions {
   headers?: Record<string, string>;
   /** How models are asked. Default: `responses` at OpenAI and Azure, `chat` elsewhere, as compatible servers mostly have nothing else. */
   api?: ModelApi | ((model: string) => ModelApi);
+  /** Whether replies are read while they are written, so that they can be watched and one that stands still is noticed. Default `true`. */
+  stream?: boolean;
+  /** How long a reply that has begun may stand still before it is asked for again. Default 1 minute. */
+  streamIdle?: Duration;
 }
+
+type ResponseParams = OpenAI.Responses.ResponseCreateParamsNonStreaming;
+type ChatParams = OpenAI.ChatCompletionCreateParamsNonStreaming;
 
 /** Attempts after which an answer that is none is final. */
 const mostMalformed = 5;
@@ -38,28 +50,28 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
     ...(options.headers && { defaultHeaders: options.headers }),
     // Temporal repeats a failed call, and the call has its own deadline.
     maxRetries: 0,
+    // What it logs quotes what models say.
+    logLevel: 'off',
     timeout: 24 * 60 * 60 * 1000,
   });
-  const { api = hasResponses(baseURL) ? 'responses' : 'chat' } = options;
+  const { api = hasResponses(baseURL) ? 'responses' : 'chat', stream = true } = options;
+  const idleMs = msToNumber(options.streamIdle ?? '1 minute');
   return {
     name: 'openai',
     defaultModel: options.model ?? env.OPENAI_MODEL ?? 'gpt-5-mini',
     apiOf: (model) => (typeof api === 'function' ? api(model) : api),
-    async call(asked, { signal, attempt, named }) {
+    async call(asked, { signal, attempt, named, onText }) {
       let answer: unknown;
       try {
-        answer =
-          asked.api === 'responses'
-            ? await client.responses.create(
-                asked.request as unknown as OpenAI.Responses.ResponseCreateParamsNonStreaming,
-                { signal },
-              )
-            : await client.chat.completions.create(
-                asked.request as unknown as OpenAI.ChatCompletionCreateParamsNonStreaming,
-                { signal },
-              );
+        if (stream) answer = await streamed(client, asked, { signal, idleMs, onText });
+        else
+          answer =
+            asked.api === 'responses'
+              ? await client.responses.create(asked.request as unknown as ResponseParams, { signal })
+              : await client.chat.completions.create(asked.request as unknown as ChatParams, { signal });
       } catch (thrown) {
         signal.throwIfAborted();
+        if (thrown instanceof ApplicationFailure) throw thrown;
         throw modelFailure(thrown, attempt, apiKey);
       }
       const { api: by, request } = asked;
@@ -70,6 +82,29 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
       });
     },
   };
+}
+
+/** Sends a request and reads its reply while it is written. A server that answers whole all the same is understood. */
+async function streamed(client: OpenAI, asked: ModelRequest, options: StreamOptions): Promise<unknown> {
+  const { signal } = options;
+  const { data, response } =
+    asked.api === 'responses'
+      ? await client.responses
+          .create({ ...(asked.request as unknown as ResponseParams), stream: true }, { signal })
+          .withResponse()
+      : await client.chat.completions
+          .create(
+            {
+              ...(asked.request as unknown as ChatParams),
+              stream: true,
+              stream_options: { include_usage: true },
+            },
+            { signal },
+          )
+          .withResponse();
+  if (response.headers.get('content-type')?.includes('application/json')) return await response.json();
+  const collector = asked.api === 'responses' ? new ResponsesCollector() : new ChatCollector();
+  return await readStream(data, collector, options);
 }
 
 function readAnswer(answer: unknown, attempt: number, source: ReplySource): ModelReply {
