@@ -33,7 +33,7 @@ export async function askModel(
   registered: RegisteredAgent,
   conversation: Conversation,
   input: CallModelInput,
-  context: Context,
+  { context, onText }: { context: Context; onText?: (delta: string) => void },
 ): Promise<Asked> {
   const { workflowId } = runHistory(context).run;
   const failures: ApplicationFailure[] = [];
@@ -44,7 +44,15 @@ export async function askModel(
       number: input.turn,
       target,
     });
-    const call: Call = { dependencies, registered, conversation, definition, input, context };
+    const call: Call = {
+      dependencies,
+      registered,
+      conversation,
+      definition,
+      input,
+      context,
+      ...(onText && { onText }),
+    };
     try {
       return await askOne(call);
     } catch (thrown) {
@@ -66,6 +74,7 @@ interface Call {
   definition: RenderedDefinition;
   input: CallModelInput;
   context: Context;
+  onText?: (delta: string) => void;
 }
 
 function modelsOf({ agent }: RegisteredAgent, input: CallModelInput): (string | undefined)[] {
@@ -82,7 +91,7 @@ async function askOne(call: Call): Promise<Asked> {
   const { maxOutputTokens } = input;
   try {
     const request = () => modelRequest(snapshot, conversation.items, { maxOutputTokens });
-    return { reply: await send(call, snapshot, request), definition };
+    return { reply: await send(call, snapshot, request, call.onText), definition };
   } catch (thrown) {
     if (!isTooLong(thrown)) throw thrown;
     // The model's window is smaller than was thought.
@@ -114,6 +123,7 @@ async function send(
   { dependencies, registered, input, context }: Call,
   { provider: named }: DefinitionSnapshot,
   request: () => ModelRequest,
+  onText?: (delta: string) => void,
 ): Promise<ModelReply> {
   const { modelTimeoutMs } = registered;
   const limits = { ...registered.limits, ...(input.deadline !== undefined && { deadlineMs: undefined }) };
@@ -132,6 +142,7 @@ async function send(
       signal,
       attempt: context.info.attempt,
       ...(named !== undefined && { named }),
+      ...(onText && { onText }),
     });
   } catch (thrown) {
     if (!timeout.aborted || context.cancellationSignal.aborted) throw thrown;

@@ -2,7 +2,7 @@ import type { Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { RegisteredAgent } from '../agents/registry.ts';
 import { digestText } from '../digest.ts';
-import { failure } from '../failures.ts';
+import { describeThrown, failure } from '../failures.ts';
 import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
 import type { Conversation } from '../transcript/conversation.ts';
 import { askModel } from './ask-model.ts';
@@ -10,6 +10,7 @@ import { carry, sizeOf } from './carry-conversation.ts';
 import { checkValue, decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { guardInput, guardOutput } from './guardrails.ts';
+import { unwatched, type LiveText } from './live-text.ts';
 import { whileAlive } from './liveness.ts';
 import { costOf } from './models/prices.ts';
 import { registeredAgent } from './registered-agent.ts';
@@ -18,6 +19,8 @@ import { runHistory } from './run-history.ts';
 /** Largest reply stored as one payload; the server's limit for one is 2 MB, after encoding. */
 const largestReply = 1024 * 1024;
 const partLength = 256 * 1024;
+/** How long a model call lasts before it says where its text can be watched. */
+const watchedAfterMs = 50;
 
 /**
  * One turn of the model: rebuilds the conversation, asks the model once, and returns its reply with what it means.
@@ -28,7 +31,8 @@ export async function callModel(
   dependencies: ActivityDependencies,
   input: CallModelInput,
 ): Promise<ModelTurn> {
-  return await whileAlive(dependencies.watch, async (context) => {
+  let live = unwatched;
+  const work = async (context: Context): Promise<ModelTurn> => {
     const { store, prices } = dependencies;
     const { workflowId, runId } = runHistory(context).run;
     if (input.v > protocolVersion) {
@@ -46,7 +50,11 @@ export async function callModel(
         ? await guardInput(registered, conversation, workflowId)
         : undefined;
     if (stopped) return stopped;
-    const asked = await askModel(dependencies, registered, conversation, input, context);
+    live = await openText(dependencies, context, input.turn);
+    const asked = await askModel(dependencies, registered, conversation, input, {
+      context,
+      onText: (delta) => live.write(delta),
+    });
     if ('shorter' in asked) {
       const { shorter } = asked;
       store.remember(runId, context.info.activityId, shorter, JSON.stringify(shorter.decision).length);
@@ -76,7 +84,39 @@ export async function callModel(
     store.remember(runId, context.info.activityId, turn, text.length);
     const carried = decision.kind === 'handoff' ? sizeOf(decision.carried) : 0;
     return Buffer.byteLength(text) + carried > largestReply ? await storeInParts(context, turn, text) : turn;
-  });
+  };
+  try {
+    return await whileAlive(dependencies.watch, work, {
+      details: () => (live.address === undefined ? undefined : { live: live.address }),
+    });
+  } finally {
+    live.end();
+  }
+}
+
+/** Lets the reply be watched, where the worker has a place for it, and says in a heartbeat where. */
+async function openText({ sink }: ActivityDependencies, context: Context, turn: number): Promise<LiveText> {
+  if (!sink) return unwatched;
+  const { workflowId, runId } = runHistory(context).run;
+  const { activityId: call, attempt } = context.info;
+  try {
+    const live = await sink.open({ workflowId, runId, call, turn, attempt });
+    const { address } = live;
+    if (address === undefined) return live;
+    // Nobody could watch a reply that comes at once, and a heartbeat is a request to the server.
+    const timer = setTimeout(() => context.heartbeat({ live: address }), watchedAfterMs);
+    return {
+      address,
+      write: (delta) => live.write(delta),
+      end: () => {
+        clearTimeout(timer);
+        live.end();
+      },
+    };
+  } catch (thrown) {
+    context.log.warn('The reply cannot be watched', { error: describeThrown(thrown) });
+    return unwatched;
+  }
 }
 
 /** Whether the conversation has no input but begins with its first message. */

@@ -1,5 +1,6 @@
 import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
+import type { StreamSink } from './live-text.ts';
 import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
 import type { WorkerRule } from './policy.ts';
@@ -12,6 +13,8 @@ export interface ActivityDependencies {
   store: TranscriptStore;
   prices: PriceTable;
   watch: ActivityWatch;
+  /** Where the text of replies can be watched. */
+  sink?: StreamSink;
   /** The worker's rules about tool calls. */
   policy: readonly WorkerRule[];
 }

@@ -13,11 +13,11 @@ const heartbeatEveryMs = 3_000;
 export async function whileAlive<T>(
   watch: ActivityWatch,
   work: (context: Context, tracked: TrackedActivity) => Promise<T>,
-  tool?: { name: string; details(): unknown },
+  { name: tool, details }: { name?: string; details?: () => unknown } = {},
 ): Promise<T> {
   const context = Context.current();
-  const tracked = watch.track(context.info.taskToken, tool?.name);
-  const timer = setInterval(() => context.heartbeat(tool?.details()), heartbeatEveryMs);
+  const tracked = watch.track(context.info.taskToken, tool);
+  const timer = setInterval(() => context.heartbeat(details?.()), heartbeatEveryMs);
   try {
     return await work(context, tracked);
   } catch (thrown) {

@@ -11,6 +11,8 @@ export function describeEvent(event: RunEvent, width = 140): string | undefined 
       return styled('dim', 'continues as a new run');
     case 'turn-started':
       return styled('dim', `turn ${event.turn}`);
+    case 'text':
+      return undefined;
     case 'replied':
       return describeReply(event, text);
     case 'compacted':

@@ -7,7 +7,17 @@ import type { RunHandle } from '../client/run-handle.ts';
 import { describeThrown } from '../failures.ts';
 import type { Json } from '../protocol.ts';
 import { describeEvent } from './describe-event.ts';
-import { exitCodes, plain, printJson, printLine, printOutput, styled, UsageError, warn } from './terminal.ts';
+import {
+  exitCodes,
+  plain,
+  printText,
+  printJson,
+  printLine,
+  printOutput,
+  styled,
+  UsageError,
+  warn,
+} from './terminal.ts';
 
 /** Options of `run`. */
 export interface RunOptions {
@@ -73,15 +83,37 @@ export async function watch(
   { json }: { json?: boolean },
 ): Promise<number> {
   let code: number = exitCodes.ok;
-  for await (const event of client.get(id).events()) {
+  // What is written bit by bit is for people at a terminal.
+  const text = !json && process.stdout.isTTY;
+  const live = new LivePrinter();
+  for await (const event of client.get(id).events({ text })) {
     if (json) printJson(event);
+    else if (event.type === 'text') live.write(event);
     else {
+      live.end();
       const line = describeEvent(event);
       if (line !== undefined) printLine(`${styled('dim', event.at.toISOString().slice(11, 19))} ${line}`);
     }
     if (event.type === 'ended') code = exitCodes.failed;
   }
   return code;
+}
+
+/** Prints the text of replies while it is written; that of another attempt begins on a line of its own. */
+class LivePrinter {
+  private last: string | undefined;
+
+  write({ turn, attempt, text }: { turn: number; attempt: number; text: string }): void {
+    const place = `${turn}.${attempt}`;
+    if (this.last !== undefined && this.last !== place) printText(styled('dim', ' … asked again\n'));
+    this.last = place;
+    printText(styled('dim', plain(text)));
+  }
+
+  end(): void {
+    if (this.last !== undefined) printText('\n');
+    this.last = undefined;
+  }
 }
 
 /** Says one thing and prints the answer, which Ctrl-C cuts short. */

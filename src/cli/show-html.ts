@@ -133,6 +133,7 @@ function item(event: RunEvent, { time, since, given }: Beside): string {
       return `<li class="bad"><code>${escape(event.tool)}</code> failed${time}<pre>${escape(event.message)}</pre></li>`;
     case 'agent-finished':
     case 'turn-started':
+    case 'text':
     case 'started':
       return '';
     case 'agent-failed':

@@ -21,6 +21,10 @@ export function brief(value: unknown, length = 100): string {
   return line.length > length ? `${line.slice(0, length - 1)}…` : line;
 }
 
+export function printText(text: string): void {
+  process.stdout.write(text);
+}
+
 export function printLine(line = ''): void {
   process.stdout.write(`${line}\n`);
 }

@@ -31,6 +31,7 @@ import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts'
 import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
 import { rewindRun, type RewindOptions } from './rewind.ts';
+import { withText } from './live-text.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
@@ -114,17 +115,22 @@ export class RunHandle<Output> {
   /**
    * What happens in the run, from its beginning or after a cursor, until it ends; then the iterator is done. New events come as
    * the server writes them. Leaving the loop, or aborting the signal, cancels nothing. With `follow: false` it is done after what has
-   * happened so far.
+   * happened so far. With `text` it also yields the text of replies while it is written, where the workers let it be watched.
    */
   events(
-    options: { after?: string; signal?: AbortSignal; follow?: boolean } = {},
+    options: { after?: string; signal?: AbortSignal; follow?: boolean; text?: boolean } = {},
   ): AsyncGenerator<RunEvent, void, undefined> {
-    return watchRun(
-      this.client.workflow,
-      this.payloads(),
-      { workflowId: this.workflowId, ...(this.runId && { runId: this.runId }) },
-      options,
-    );
+    const { workflowId, runId } = this;
+    const source = this.client.workflow;
+    const payloads = this.payloads();
+    const watch = (signal = options.signal) =>
+      watchRun(
+        source,
+        payloads,
+        { workflowId, ...(runId && { runId }) },
+        { ...options, ...(signal && { signal }) },
+      );
+    return options.text ? withText(watch, { source, payloads, workflowId }, options.signal) : watch();
   }
 
   /**

@@ -29,6 +29,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     prices,
     transcripts,
     policy,
+    liveText,
     watchdog,
     taskQueue = defaultTaskQueue,
     connection,
@@ -45,6 +46,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(prices && { prices }),
     ...(transcripts && { transcripts }),
     ...(policy && { policy }),
+    ...(liveText !== undefined && { liveText }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),

@@ -14,7 +14,9 @@ import {
   type TranscriptCounters,
   type TranscriptStoreOptions,
 } from '../activities/transcript-store.ts';
+import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
+import { LiveServer, type LiveServerOptions } from './live-server.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
 /** The argument of {@link CadenzaPlugin}. */
@@ -34,8 +36,18 @@ export interface CadenzaOptions {
   watchdog?: WatchdogOptions;
   /** Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final. */
   policy?: readonly WorkerRule[];
+  /**
+   * Where the text of replies can be watched while it is written: a sink of one's own, or options of the worker's own server; `false`: nowhere.
+   * Default: on this machine alone.
+   */
+  liveText?: StreamSink | LiveServerOptions | false;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
+}
+
+function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
+  if (wanted === false) return undefined;
+  return wanted && 'open' in wanted ? wanted : new LiveServer(wanted);
 }
 
 const here = import.meta.url;
@@ -49,12 +61,14 @@ const here = import.meta.url;
 export class CadenzaPlugin extends SimplePlugin {
   private readonly cadenza: CadenzaOptions;
   private readonly store: TranscriptStore;
+  private readonly sink: StreamSink | undefined;
   private watchdog: Watchdog | undefined;
 
   constructor(options: CadenzaOptions) {
     super({ name: 'cadenza' });
     this.cadenza = options;
     this.store = new TranscriptStore(options.transcripts);
+    this.sink = sinkOf(options.liveText);
     // At once, and not when a run comes: a worker with faulty agents must not start.
     createRegistry(options.agents);
     checkWorkerPolicy(options.policy ?? []);
@@ -73,6 +87,7 @@ export class CadenzaPlugin extends SimplePlugin {
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
       watch: this.watchdog ?? noWatch,
+      ...(this.sink && { sink: this.sink }),
       policy: this.cadenza.policy ?? [],
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
@@ -102,6 +117,7 @@ export class CadenzaPlugin extends SimplePlugin {
       await super.runWorker(worker, next);
     } finally {
       await this.watchdog?.stop();
+      await this.sink?.close?.();
     }
   }
 

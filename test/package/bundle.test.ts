@@ -55,6 +55,7 @@ test("the workflow bundle holds Cadenza's workflow code and the user's, and noth
   expect(ours.toSorted()).toEqual([
     'src/agent-start.ts',
     'src/failures.ts',
+    'src/policy.ts',
     'src/protocol.ts',
     'src/summary.ts',
   ]);
