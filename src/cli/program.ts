@@ -4,6 +4,7 @@ import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../failures.ts';
 import { withClient, type GlobalOptions } from './connection.ts';
 import { dev } from './dev.ts';
+import { evaluate, record } from './eval-commands.ts';
 import { list, show, type ListCommandOptions } from './look-commands.ts';
 import { addPeople, type On } from './people-commands.ts';
 import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
@@ -42,6 +43,17 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       );
     };
   };
+  program
+    .command('eval')
+    .description(
+      'ask the agents of a module in every turn of recorded runs, and say where they decide otherwise',
+    )
+    .argument('<cassettes>', 'a file that record made, or a folder of them')
+    .requiredOption('--agents <file>', 'module that exports the agents')
+    .option('--json', 'one JSON object a line')
+    .action(async (path: string, options: { agents: string; json?: boolean }) => {
+      code = await evaluate(path, options);
+    });
   addRuns(program, on);
   addPeople(program, on);
   program
@@ -116,6 +128,12 @@ function addRuns(program: Command, on: On): void {
     .argument('<id>')
     .option('--json', 'one JSON object a line')
     .action(on(async (client, id: string, options: { json?: boolean }) => await watch(client, id, options)));
+  program
+    .command('record')
+    .description('write a run to a file that eval takes')
+    .argument('<id>')
+    .argument('<file>')
+    .action(on(async (client, id: string, file: string) => await record(client, id, file)));
   addForks(program, on);
 }
 
