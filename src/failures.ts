@@ -19,6 +19,8 @@ export const failureTypes = {
   ModelAuthentication: 'end',
   /** The provider refused the request as wrong (400, 404, 413, 422, …). */
   ModelBadRequest: 'end',
+  /** A server of tools cannot be reached. */
+  McpUnavailable: 'retry',
   /** The account's quota is used up; waiting does not bring it back. */
   ModelQuotaExhausted: 'end',
   /** The provider's content filter stopped the reply. */
@@ -87,6 +89,7 @@ const beforeTheTool: ReadonlySet<string> = new Set<FailureType>([
   'AgentCodeFailed',
   'TranscriptBehind',
   'TranscriptUnavailable',
+  'McpUnavailable',
 ]);
 
 /** Whether an attempt that failed so did not reach its tool. */

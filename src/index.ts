@@ -24,6 +24,7 @@ export {
   type ToolOptions,
   type ToolRetryPolicy,
 } from './agents/define-tool.ts';
+export type { McpServer, McpToolOptions } from './agents/mcp.ts';
 export type { Delegate, Handoff } from './agents/routes.ts';
 export type { RunLimits, RunOptions } from './agent-start.ts';
 export type { Duration } from './duration.ts';

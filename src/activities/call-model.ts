@@ -41,7 +41,8 @@ export async function callModel(
         'the workflow runs newer code than this worker; a newer worker takes the call',
       );
     }
-    const registered = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+    const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+    const registered = await dependencies.mcp.extend(known);
     const conversation = await store.conversation(runHistory(context), context.info.activityId, input.since);
     const begins = input.since.some((ref) => 'input' in ref) || startsWithMessage(input);
     if (begins) await checkRunInput(registered, conversation);

@@ -9,17 +9,18 @@ import { registeredAgent } from './registered-agent.ts';
 
 /** Checks what a person wrote: arguments in place of the model's, with the digest of the call that they make, or a result. */
 export async function checkArguments(
-  { registry, watch }: ActivityDependencies,
+  { registry, watch, mcp }: ActivityDependencies,
   { agent, tool, input, output }: CheckArgumentsInput,
 ): Promise<CheckedArguments> {
   return await whileAlive(watch, async ({ info }) => {
-    const registered = registeredAgent(registry, agent, info.scheduledTimestampMs);
+    const known = registeredAgent(registry, agent, info.scheduledTimestampMs);
+    const registered = known.tools.has(tool) ? known : await mcp.extend(known);
     if (output !== undefined) return await checkResult(registered, tool, output);
     const value = input ?? null;
     const checked = await checkInput(registered, tool, value);
     if ('problem' in checked) return { problem: checked.problem };
-    const known = registered.tools.get(tool);
-    return { ...(known && { digest: callDigest(registered, known, value) }) };
+    const called = registered.tools.get(tool);
+    return { ...(called && { digest: callDigest(registered, called, value) }) };
   });
 }
 

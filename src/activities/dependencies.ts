@@ -1,6 +1,7 @@
 import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
 import type { StreamSink } from './live-text.ts';
+import type { McpPool } from './mcp/pool.ts';
 import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
 import type { WorkerRule } from './policy.ts';
@@ -13,6 +14,8 @@ export interface ActivityDependencies {
   store: TranscriptStore;
   prices: PriceTable;
   watch: ActivityWatch;
+  /** Connections to servers of tools. */
+  mcp: McpPool;
   /** Where the text of replies can be watched. */
   sink?: StreamSink;
   /** The worker's rules about tool calls. */

@@ -62,11 +62,9 @@ export async function executeTool(
     dependencies.watch,
     async (context, tracked) => {
       record.failures = (context.info.heartbeatDetails as AttemptRecord | undefined)?.failures ?? 0;
-      const registered = registeredAgent(
-        dependencies.registry,
-        input.agent,
-        context.info.scheduledTimestampMs,
-      );
+      const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+      // A tool of the agent's own needs no server of others'.
+      const registered = known.tools.has(input.tool) ? known : await dependencies.mcp.extend(known);
       const outcome = await attempt(dependencies, registered, input, {
         context,
         tracked,

@@ -3,6 +3,7 @@ import type { RunLimits } from '../agent-start.ts';
 import type { Item, Json } from '../protocol.ts';
 import type { Duration } from '../duration.ts';
 import type { AnyTool } from './define-tool.ts';
+import type { McpServer } from './mcp.ts';
 import type { Delegate, Handoff } from './routes.ts';
 
 /** What an instructions function knows of the run. */
@@ -90,6 +91,8 @@ export interface AgentOptions<Name extends string, In extends z.ZodType, Out ext
   tools?: readonly AnyTool[];
   /** Tools that the provider runs, in its own words: `{ type: 'web_search' }`. For models that are asked by the Responses API. */
   hostedTools?: readonly { type: string; [option: string]: Json }[];
+  /** Servers whose tools the agent has besides its own, by the Model Context Protocol. They need the package `@modelcontextprotocol/sdk`. */
+  mcpServers?: readonly McpServer[];
   /** Agents this one may pass control to: their output becomes this run's. Names, or {@link Handoff}s. */
   handoffs?: readonly (string | Handoff)[];
   /** Agents this one may give sub-tasks: their output comes back as the result of the call. Names, or {@link Delegate}s. */

@@ -4,6 +4,7 @@ import { digestJson, digestText } from '../digest.ts';
 import type { ApprovalPlan, DefinitionSnapshot, Json, Limits, ToolRetry, ToolSchema } from '../protocol.ts';
 import { isAgent, settingsJson, type AnyAgent } from './define-agent.ts';
 import type { AnyTool } from './define-tool.ts';
+import { checkCompaction, checkGuardrails, checkMcpServers, isName } from './check-agent.ts';
 import { jsonSchema } from './json-schema.ts';
 import {
   delegateRoute,
@@ -70,7 +71,6 @@ export interface RegisteredTool {
 export const defaultResultBytes = 64 * 1024;
 const largestResultBytes = 1024 * 1024;
 const longestTimerMs = 24 * 24 * 60 * 60 * 1000;
-const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
  * Checks all definitions together and makes the registry.
@@ -147,6 +147,7 @@ function register(
   const limits = limitsOf(agent, note);
   checkCompaction(agent, note);
   checkGuardrails(agent, note);
+  checkMcpServers(agent, note);
   return {
     agent,
     input,
@@ -209,7 +210,8 @@ function routesOf(
   return routes;
 }
 
-function registerTool(tool: AnyTool, agentNote: (problem: string) => void): RegisteredTool {
+/** A tool in the form in which calls use it; `agentNote` is told what is wrong with it. */
+export function registerTool(tool: AnyTool, agentNote: (problem: string) => void): RegisteredTool {
   const note = (problem: string) => agentNote(`tool "${tool.name}": ${problem}`);
   if (!isName(tool.name)) note('its name must be 1 to 64 letters, digits, "_" or "-"');
   if (tool.execute !== undefined && typeof tool.execute !== 'function') {
@@ -289,35 +291,6 @@ function retryOf({ retry = {} }: AnyTool, note: (problem: string) => void): Tool
     ...(maximum !== undefined && { maximumIntervalMs: maximum }),
     ...(backoff !== undefined && { backoffCoefficient: backoff }),
   };
-}
-
-function checkCompaction({ compaction, contextWindow }: AnyAgent, note: (problem: string) => void): void {
-  if (contextWindow !== undefined && !(contextWindow >= 1_000 && Number.isFinite(contextWindow)))
-    note('contextWindow must be a number of tokens, at least 1000');
-  if (compaction === undefined || compaction === false) return;
-  const { with: how = 'model', at = 0.5, keep = 0.5 } = compaction;
-  if (how !== 'model' && how !== 'truncate') note('compaction.with must be "model" or "truncate"');
-  for (const [name, value] of Object.entries({ at, keep })) {
-    if (!(value > 0 && value < 1)) note(`compaction.${name} must be between 0 and 1`);
-  }
-}
-
-function checkGuardrails(
-  { inputGuardrails = [], outputGuardrails = [] }: AnyAgent,
-  note: (problem: string) => void,
-): void {
-  for (const [index, { name, check, onTrip = 'end' }] of [
-    ...inputGuardrails,
-    ...outputGuardrails,
-  ].entries()) {
-    if (typeof name !== 'string' || typeof check !== 'function')
-      note(`guardrail ${index + 1} needs a name and a check`);
-    if (!['end', 'tell'].includes(onTrip)) note(`guardrail "${name}": onTrip must be "end" or "tell"`);
-  }
-}
-
-function isName(name: unknown): boolean {
-  return typeof name === 'string' && namePattern.test(name);
 }
 
 function registerOutput(zod: z.ZodType, agent: string, note: (problem: string) => void): RegisteredOutput {

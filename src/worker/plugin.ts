@@ -4,6 +4,7 @@ import { SimplePlugin } from '@temporalio/plugin';
 import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
 import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
+import { McpPool } from '../activities/mcp/pool.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
@@ -62,6 +63,7 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly cadenza: CadenzaOptions;
   private readonly store: TranscriptStore;
   private readonly sink: StreamSink | undefined;
+  private readonly mcp = new McpPool();
   private watchdog: Watchdog | undefined;
 
   constructor(options: CadenzaOptions) {
@@ -89,6 +91,7 @@ export class CadenzaPlugin extends SimplePlugin {
       watch: this.watchdog ?? noWatch,
       ...(this.sink && { sink: this.sink }),
       policy: this.cadenza.policy ?? [],
+      mcp: this.mcp,
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
     if (taken.length > 0) {
@@ -118,6 +121,7 @@ export class CadenzaPlugin extends SimplePlugin {
     } finally {
       await this.watchdog?.stop();
       await this.sink?.close?.();
+      await this.mcp.close();
     }
   }
 

@@ -1,0 +1,153 @@
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import type { McpServer } from '../../agents/mcp.ts';
+import { describeThrown, failure, toError } from '../../failures.ts';
+import type { Json } from '../../protocol.ts';
+
+/** A tool as its server describes it. */
+export interface OfferedTool {
+  name: string;
+  description?: string | undefined;
+  inputSchema: Json;
+}
+
+/** What a call came to: text and structured content for the model; `error` where the server says that it failed. */
+export interface McpResult {
+  output: Json;
+  error: boolean;
+}
+
+/** The longest time for a request, in milliseconds, where the caller has a signal of its own. */
+const longestMs = 24 * 60 * 60 * 1000;
+const connectMs = 30_000;
+/** Pages of a catalogue; a server that has no end of them is broken. */
+const mostPages = 100;
+
+/**
+ * One worker's connection to one server. It is made when it is first needed, and again after it broke; the catalogue is read once for each
+ * connection, and again when the server says that it changed.
+ */
+export class McpConnection {
+  private readonly server: McpServer;
+  private client: Promise<Client> | undefined;
+  private catalogue: Promise<OfferedTool[]> | undefined;
+
+  constructor(server: McpServer) {
+    this.server = server;
+  }
+
+  /** The server's tools. Throws `McpUnavailable` where it cannot be reached. */
+  async tools(): Promise<OfferedTool[]> {
+    const client = await this.connected();
+    this.catalogue ??= readCatalogue(client).catch((thrown: unknown) => {
+      this.catalogue = undefined;
+      throw this.unavailable(thrown);
+    });
+    return await this.catalogue;
+  }
+
+  /** Calls a tool, once. What breaks in the middle is thrown as it is: the call may have taken effect. */
+  async call(name: string, input: Record<string, unknown>, signal: AbortSignal): Promise<McpResult> {
+    const client = await this.connected();
+    const options = { signal, timeout: longestMs };
+    const result = await client.callTool({ name, arguments: input }, undefined, options);
+    const {
+      content = [],
+      structuredContent,
+      isError,
+    } = result as {
+      content?: { type: string; text?: string; mimeType?: string }[];
+      structuredContent?: Json;
+      isError?: boolean;
+    };
+    const text = content
+      .map((part) => part.text ?? `[${part.type}${part.mimeType ? ` ${part.mimeType}` : ''}]`)
+      .join('\n');
+    return { output: structuredContent ?? text, error: isError === true };
+  }
+
+  async close(): Promise<void> {
+    const client = await this.client?.catch(() => undefined);
+    this.client = undefined;
+    await client?.close().catch(() => undefined);
+  }
+
+  private async connected(): Promise<Client> {
+    this.client ??= this.connect().catch((thrown: unknown) => {
+      this.client = undefined;
+      throw this.unavailable(thrown);
+    });
+    return await this.client;
+  }
+
+  private async connect(): Promise<Client> {
+    this.catalogue = undefined;
+    const [{ Client: McpClient }, { ToolListChangedNotificationSchema }] = await load();
+    const client = new McpClient({ name: 'cadenza', version: '0.1.0' });
+    client.onclose = () => {
+      this.client = undefined;
+      this.catalogue = undefined;
+    };
+    client.setNotificationHandler(ToolListChangedNotificationSchema, () => {
+      this.catalogue = undefined;
+    });
+    await client.connect(await this.transport(), { timeout: connectMs });
+    return client;
+  }
+
+  private async transport() {
+    const { server } = this;
+    if ('url' in server) {
+      const { StreamableHTTPClientTransport } =
+        await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
+      const { headers = {} } = server;
+      // Its type of an optional session id is looser than what it implements.
+      return new StreamableHTTPClientTransport(new URL(server.url), { requestInit: { headers } }) as never;
+    }
+    const { StdioClientTransport, getDefaultEnvironment } =
+      await import('@modelcontextprotocol/sdk/client/stdio.js');
+    const { command, args = [], env = {}, cwd } = server;
+    return new StdioClientTransport({
+      command,
+      args: [...args],
+      env: { ...getDefaultEnvironment(), ...env },
+      // What it logs may quote what the tools were given.
+      stderr: 'ignore',
+      ...(cwd !== undefined && { cwd }),
+    });
+  }
+
+  private unavailable(thrown: unknown): Error {
+    const { name } = this.server;
+    return failure(
+      'McpUnavailable',
+      `the MCP server "${name}" cannot be used: ${describeThrown(thrown)}`.slice(0, 1_000),
+      {
+        cause: toError(thrown),
+      },
+    );
+  }
+}
+
+async function load() {
+  try {
+    return await Promise.all([
+      import('@modelcontextprotocol/sdk/client/index.js'),
+      import('@modelcontextprotocol/sdk/types.js'),
+    ]);
+  } catch (thrown) {
+    throw new Error('install @modelcontextprotocol/sdk to use MCP servers', { cause: thrown });
+  }
+}
+
+async function readCatalogue(client: Client): Promise<OfferedTool[]> {
+  const tools: OfferedTool[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < mostPages; page += 1) {
+    const listed = await client.listTools(cursor === undefined ? {} : { cursor });
+    for (const { name, description, inputSchema } of listed.tools)
+      tools.push({ name, description, inputSchema: inputSchema as Json });
+    cursor = listed.nextCursor;
+    if (cursor === undefined) return tools;
+  }
+  throw new Error(`its catalogue has more than ${mostPages} pages`);
+}
