@@ -8,13 +8,14 @@ import { runProgram, runWorker, UsageError } from '../launcher/run-program.ts';
 import { untilStopped, waitForStop } from '../launcher/stop-signals.ts';
 import { dim, print } from '../launcher/terminal.ts';
 import { ask, taskQueue } from './client.ts';
+import { startOfflineDesk } from './offline/offline-desk.ts';
 import { createSupportWorker } from './worker.ts';
 
 await runProgram(
   async ({ signal, cleanup }) => {
     const [message, ...others] = process.argv.slice(2);
     if (others.length > 0) throw new UsageError('put the message in quotes');
-    const model = await chooseModel();
+    const model = await chooseModel(process.env, startOfflineDesk);
     cleanup.add(async () => await model.close());
     print(`Model: ${model.notice}`);
     const { client, namespace, nativeConnection } = await connectToTemporal(
