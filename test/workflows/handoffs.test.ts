@@ -4,6 +4,7 @@ import { defineAgent, defineTool, type Item } from 'cadenza';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import type { ModelServerRequest } from '../../src/testing/model-server.ts';
 import { gate } from '../support/gate.ts';
+import { eventsOf } from '../support/histories.ts';
 import { startHarness } from '../support/harness.ts';
 
 const lines = ({ messages }: ModelServerRequest) =>
@@ -325,4 +326,24 @@ test('a run whose handed-over child alone is cancelled fails by name', async () 
   await expect(run.result()).rejects.toMatchObject({
     cause: { type: 'AgentCancelled', message: expect.stringContaining('(triage → billing)') },
   });
+});
+
+test('an agent is said to have begun when its run exists, so that whoever hears it can look at it', async () => {
+  await using harness = await startHarness({
+    agents: [triage, billing],
+    respond: (request) =>
+      isAsked(request, 'triage')
+        ? { toolCalls: [{ name: 'transfer_to_billing', arguments: { reason: 'an invoice' } }] }
+        : { text: 'done' },
+  });
+  const run = await harness.client.start(triage, 'My invoice is wrong.');
+  await run.result();
+  const begun = [];
+  for await (const event of run.events()) if (event.type === 'agent-started') begun.push(event);
+  const history = await eventsOf(harness.client, run.workflowId);
+  const started = history.filter((event) => event.childWorkflowExecutionStartedEventAttributes);
+  expect(begun).toMatchObject([{ agent: 'billing', workflowId: `${run.workflowId}/turn-1.0-billing` }]);
+  expect(begun.map(({ cursor }) => cursor.split(':')[1])).toEqual(
+    started.map(({ eventId }) => String(eventId)),
+  );
 });
