@@ -1,6 +1,6 @@
 /**
  * The support desk on one machine: brings up whatever is missing (Temporal, a model, a worker). With a message it answers it and
- * ends; without one it stays up for `client.ts` until Ctrl-C.
+ * ends; without one it stays up, with a page for it, until Ctrl-C.
  */
 import { chooseModel } from '../launcher/choose-model.ts';
 import { connectToTemporal } from '../launcher/local-temporal.ts';
@@ -9,6 +9,7 @@ import { untilStopped, waitForStop } from '../launcher/stop-signals.ts';
 import { dim, print } from '../launcher/terminal.ts';
 import { ask, taskQueue } from './client.ts';
 import { startOfflineDesk } from './offline/offline-desk.ts';
+import { serveBackend } from './serve.ts';
 import { createSupportWorker } from './worker.ts';
 
 await runProgram(
@@ -32,7 +33,9 @@ await runProgram(
     };
     const worker = runWorker(await untilStopped(signal, createSupportWorker(options)), cleanup);
     if (message === undefined) {
-      const waiting = waitForStop('The desk is open: ask it with client.ts.', signal);
+      const backend = await serveBackend(client);
+      cleanup.add(async () => await backend.close());
+      const waiting = waitForStop(`The desk is open: ${backend.url}, or ask it with client.ts.`, signal);
       return await Promise.race([waiting, worker.failed]);
     }
     print();

@@ -147,9 +147,11 @@ test('answers one message from the database and ends', async () => {
 });
 
 test('stays up for clients until it is stopped', async () => {
-  const env = { ...ownEnvironment(), SUPPORT_DB: join(folderOf({}), 'shop.db') };
+  const env = { ...ownEnvironment(), SUPPORT_DB: join(folderOf({}), 'shop.db'), SUPPORT_PORT: '0' };
   const desk = new ExampleProcess(nodeCommand(main), env);
   await desk.printed('The desk is open');
+  const url = /open: (http:\S+?),/.exec(desk.output)?.[1] ?? '';
+  expect(await (await fetch(url)).text()).toContain('<title>Support desk</title>');
   const address = /development server at (\S+?),/.exec(desk.output)?.[1];
   const ask = async (message: string) => {
     const client = new ExampleProcess(nodeCommand('examples/support-desk/client.ts', message), {

@@ -4,7 +4,7 @@ import { call, lastCall, orderIn, type Conversation } from './read-conversation.
 
 const wish = /\b(refund\w*|money back|reimburse\w*)\b/i;
 const asksAboutRefunds = /\b(how|when|why|which|policy|rules?)\b/i;
-const everything = /\b(full(y)?|whole|everything|all of it|entire)\b/i;
+const everything = /\b(full(y)?|whole|everything|all (of )?(it|my|the)|entire)\b/i;
 const sum = /(?:€|\beur(?:os?)?)\s*(\d+(?:[.,]\d{1,2})?)|(\d+(?:[.,]\d{1,2})?)\s*(?:€|eur(?:os?)?\b)/gi;
 const rejected = /^Not executed: a person rejected this call(?:: (.*))?/s;
 const longestReason = 200;
