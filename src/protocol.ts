@@ -94,6 +94,8 @@ export interface OpenConversation {
   idleTimeoutMs?: number;
   /** A person has taken it over. */
   taken?: true;
+  /** It ends once what was asked is answered. */
+  closing?: true;
 }
 
 /** What a pause or resume of a run says. */

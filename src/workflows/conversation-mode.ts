@@ -1,4 +1,4 @@
-import { condition, getExternalWorkflowHandle, setHandler } from '@temporalio/workflow';
+import { condition, setHandler } from '@temporalio/workflow';
 import { names, type OpenConversation } from '../protocol.ts';
 import type { ConversationState } from '../run-state.ts';
 import { closeSignal, handBackSignal, takeOverSignal } from './messages.ts';
@@ -15,37 +15,47 @@ export class ConversationMode {
   /** A person answers, not the model. */
   private taken: boolean;
   private readonly inbox: Inbox;
+  /** What the run that takes over was begun with. */
+  private handedOver: OpenConversation = {};
 
   constructor(open: OpenConversation, idle: boolean, inbox: Inbox, carried?: ConversationState) {
     this.idleTimeoutMs = open.idleTimeoutMs;
     this.idle = carried?.idle ?? idle;
     this.turnsBefore = carried?.turnsBefore ?? 0;
-    this.closing = carried?.closing ?? false;
+    this.closing = carried?.closing ?? open.closing ?? false;
     this.taken = carried?.taken ?? open.taken ?? false;
     this.inbox = inbox;
+    inbox.onSuccessor = () => this.catchUp();
   }
 
   /** Takes requests from now on, and passes them on where another agent is in control. */
   open(): void {
     setHandler(closeSignal, () => {
       this.closing = true;
-      this.passOn(names.close);
+      this.inbox.pass(names.close);
     });
     setHandler(takeOverSignal, () => {
       this.taken = true;
-      this.passOn(names.takeOver);
+      this.inbox.pass(names.takeOver);
     });
     setHandler(handBackSignal, () => {
       this.taken = false;
-      this.passOn(names.handBack);
+      this.inbox.pass(names.handBack);
     });
   }
 
   /** What a run that takes the conversation over is told. */
+  handOver(): OpenConversation {
+    this.handedOver = this.current;
+    return this.handedOver;
+  }
+
+  /** How the conversation stays open as it is now. */
   get current(): OpenConversation {
     return {
       ...(this.idleTimeoutMs !== undefined && { idleTimeoutMs: this.idleTimeoutMs }),
       ...(this.taken && { taken: true as const }),
+      ...(this.closing && { closing: true as const }),
     };
   }
 
@@ -71,12 +81,10 @@ export class ConversationMode {
     return over() ? 'over' : 'woken';
   }
 
-  private passOn(signal: string): void {
-    const { inControl } = this.inbox;
-    if (inControl === undefined) return;
-    // A run that has ended needs no telling.
-    void getExternalWorkflowHandle(inControl)
-      .signal(signal, {})
-      .catch(() => undefined);
+  /** What was said while the other run began was passed on to nobody. */
+  private catchUp(): void {
+    const { taken = false, closing = false } = this.handedOver;
+    if (this.taken !== taken) this.inbox.pass(this.taken ? names.takeOver : names.handBack);
+    if (this.closing && !closing) this.inbox.pass(names.close);
   }
 }

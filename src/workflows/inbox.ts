@@ -17,6 +17,8 @@ const mostNamed = 256 * 1024;
 /** The messages that the model has not seen yet. Once it has, their text stays in the history alone. */
 export class Inbox {
   private unseen: UserMessage[];
+  /** Called when control has been handed over. */
+  onSuccessor: (() => void) | undefined;
   private successor: string | undefined;
   private forwarding: Promise<void> = Promise.resolve();
   private readonly seen: Set<string>;
@@ -83,11 +85,6 @@ export class Inbox {
     return this.asks ? this.unseen.filter(({ said }) => !said).map(({ id }) => id) : [];
   }
 
-  /** The run to which messages are passed on. */
-  get inControl(): string | undefined {
-    return this.successor;
-  }
-
   /** About how many bytes the waiting messages take. */
   get bytes(): number {
     return this.unseen.reduce((sum, { id, text }) => sum + 30 + id.length + text.length, 0);
@@ -110,6 +107,19 @@ export class Inbox {
     this.successor = successor;
     if (successor === undefined) return;
     for (const message of this.unseen.splice(0)) this.forward(successor, message);
+    this.onSuccessor?.();
+  }
+
+  /** Passes on what else people do with a conversation, behind the messages that came before; nothing where nobody else is in control. */
+  pass(signal: string): void {
+    const { successor } = this;
+    if (successor === undefined) return;
+    this.forwarding = this.forwarding.then(async () => {
+      // A run that has ended needs no telling.
+      await getExternalWorkflowHandle(successor)
+        .signal(signal, {})
+        .catch(() => undefined);
+    });
   }
 
   private forward(successor: string, message: UserMessage): void {
