@@ -24,7 +24,7 @@ export function refundByRules(conversation: Conversation): ModelAnswer | undefin
   if (refund) return { text: sayWhatBecameOfIt(order, Number(refund.input['amount']), refund.result) };
   const amount = amountIn(asked, order) ?? amountIn(sinceRefund, order);
   if (amount === undefined) return { text: askHowMuch(order) };
-  const reason = sinceRefund.replace(/\s+/g, ' ').trim().slice(0, longestReason);
+  const reason = (wish.test(asked) ? asked : sinceRefund).replace(/\s+/g, ' ').trim().slice(0, longestReason);
   return call('refund', { order_id: order.order_id, amount, reason });
 }
 

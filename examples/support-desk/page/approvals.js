@@ -1,5 +1,7 @@
 /** By a call's id and digest, its entry: what a person types there must survive the next look at the list. */
 const shown = new Map();
+/** What was decided on here: a list that is under way may still have it. */
+const decided = new Set();
 
 /** Lists the calls that wait, with a way to decide on each. */
 export function showApprovals(list, waiting, decide) {
@@ -10,7 +12,7 @@ export function showApprovals(list, waiting, decide) {
     shown.delete(key);
   }
   for (const call of waiting) {
-    if (shown.has(keyOf(call))) continue;
+    if (shown.has(keyOf(call)) || decided.has(keyOf(call))) continue;
     const entry = entryFor(call, decide);
     shown.set(keyOf(call), entry);
     list.append(entry);
@@ -34,6 +36,9 @@ function entryFor(call, decide) {
       try {
         const why = reason.value.trim();
         await decide(call, { digest: call.digest, ...(why !== '' && { reason: why }), ...body() });
+        decided.add(keyOf(call));
+        shown.delete(keyOf(call));
+        made.closest('li').remove();
       } catch (thrown) {
         problem.textContent = thrown.message;
       } finally {

@@ -8,9 +8,13 @@ const log = find('log');
 const agents = new Map();
 /** By a call's id, its line. */
 const calls = new Map();
+/** The runs of this conversation in which a call has begun to wait for a person. */
+const waitingRuns = new Set();
 let conversation = decodeURIComponent(location.hash.slice(1));
 let events;
 let taken = false;
+/** How often the list of approvals was asked for: an answer that has been overtaken is not shown. */
+let refreshes = 0;
 
 function element(name, className, ...content) {
   const made = document.createElement(name);
@@ -37,6 +41,8 @@ function note(text) {
 function setTaken(now) {
   taken = now;
   find('say').hidden = !taken;
+  find('say').className = taken ? 'main' : '';
+  find('send').className = taken ? '' : 'main';
   update();
 }
 
@@ -83,7 +89,8 @@ const handlers = {
   'tool-started': startCall,
   'tool-finished': (event) => endCall(event, event.error, event.output),
   'tool-failed': (event) => endCall(event, true, event.message),
-  waiting: ({ tool, uncertain }) => {
+  waiting: ({ workflowId, tool, uncertain }) => {
+    waitingRuns.add(workflowId);
     note(
       uncertain ? `Nobody knows whether ${tool} happened: a person must say` : `${tool} waits for approval`,
     );
@@ -140,21 +147,19 @@ async function post(action, body) {
   await request(`/conversations/${encodeURIComponent(conversation)}/${action}`, body);
 }
 
+async function decide(call, body) {
+  await request(`/approvals/${encodeURIComponent(call.id)}`, { ...body, by: find('by').value });
+}
+
 async function refresh() {
-  const decide = async (call, body) => {
-    await request(`/approvals/${encodeURIComponent(call.id)}`, { ...body, by: find('by').value });
-    await refresh();
-  };
-  try {
-    // The list of all is some seconds behind; that of the conversation at hand is not.
-    const own = events ? [`/approvals?conversation=${encodeURIComponent(conversation)}`] : [];
-    const lists = await Promise.all(['/approvals', ...own].map((path) => request(path)));
-    const waiting = new Map(lists.flat().map((call) => [call.id, call]));
-    showApprovals(find('approvals'), [...waiting.values()], decide);
-    find('none').hidden = waiting.size > 0;
-  } catch {
-    // Somebody looks again soon.
-  }
+  refreshes += 1;
+  const mine = refreshes;
+  // A run knows what waits in it before the list of all conversations does.
+  const runs = [...waitingRuns].map((run) => `/approvals?conversation=${encodeURIComponent(run)}`);
+  const lists = await Promise.allSettled(['/approvals', ...runs].map((path) => request(path)));
+  if (mine !== refreshes) return;
+  const waiting = new Map(lists.flatMap(({ value = [] }) => value).map((call) => [call.id, call]));
+  showApprovals(find('approvals'), [...waiting.values()], decide);
 }
 
 /** Sends what is written, under an id that stays the same until it has arrived. */
