@@ -118,6 +118,10 @@ export interface OpenConversation {
   idleTimeoutMs?: number;
   /** A person has taken it over. */
   taken?: true;
+  /** It ends once what was asked is answered. */
+  closing?: true;
+  /** The messages that the run begins by answering, where another one handed them over. */
+  answering?: string[];
 }
 
 /** What a pause or resume of a run says. */

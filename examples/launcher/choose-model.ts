@@ -1,5 +1,9 @@
 import { openaiProvider, type ModelProvider, type PriceTable } from 'cadenza/worker';
-import { OFFLINE_MODEL_NOTICE, startOfflineModel } from '../../src/dev/offline-model/start-offline-model.ts';
+import {
+  OFFLINE_MODEL_NOTICE,
+  startOfflineModel,
+  type OfflineModel,
+} from '../../src/dev/offline-model/start-offline-model.ts';
 
 /** The model a program works with. */
 export interface ChosenModel {
@@ -13,8 +17,11 @@ export interface ChosenModel {
   close(): Promise<void>;
 }
 
-/** The model that the environment names, or where it names none the offline stand-in. */
-export async function chooseModel(env: NodeJS.ProcessEnv = process.env): Promise<ChosenModel> {
+/** The model that the environment names, or where it names none an offline stand-in: the program's own, or the general one. */
+export async function chooseModel(
+  env: NodeJS.ProcessEnv = process.env,
+  startOffline: () => Promise<OfflineModel> = startOfflineModel,
+): Promise<ChosenModel> {
   if (env.OPENAI_API_KEY) {
     const provider = openaiProvider();
     const name = provider.defaultModel;
@@ -28,7 +35,7 @@ export async function chooseModel(env: NodeJS.ProcessEnv = process.env): Promise
       close: async () => undefined,
     };
   }
-  const offline = await startOfflineModel();
+  const offline = await startOffline();
   const provider = openaiProvider({ apiKey: 'none', baseURL: offline.baseURL, model: offline.model });
   const ignored = ['OPENAI_BASE_URL', 'OPENAI_MODEL'].filter((name) => env[name]);
   const hint =

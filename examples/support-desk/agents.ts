@@ -1,58 +1,63 @@
-import { defineAgent, defineTool, ToolError } from 'cadenza';
-import { z } from 'zod';
-import { ShopDatabase } from './database.ts';
+import { defineAgent } from 'cadenza';
+import {
+  findOrder,
+  findOrdersByEmail,
+  refund,
+  refundLimit,
+  searchManuals,
+  searchPolicies,
+  trackParcel,
+} from './tools.ts';
 
-let database: ShopDatabase | undefined;
+const manners = `Say only what the tools returned; promise nothing that no policy promises. If you need the order number or the
+email address and do not have it, ask for it. If a tool fails, say what you could not find out and go on with what you have.
+Answer in the customer's language, friendly and in a few sentences.`;
 
-/** Opened by the first call on this worker, so that a client can import the agent without a database. */
-function shop(): ShopDatabase {
-  database ??= ShopDatabase.open(process.env['SUPPORT_DB'] || '.cadenza/support-desk.db');
-  return database;
-}
-
-const findOrder = defineTool({
-  name: 'find_order',
-  description: 'Looks up one order by its number, such as A-1042: status, carrier, dates, items, total.',
-  input: z.object({ order_id: z.string().describe('The order number, such as A-1042') }),
-  effect: 'read',
-  execute({ order_id: id }) {
-    const order = shop().order(id);
-    if (!order) throw new ToolError(`There is no order ${id}.`);
-    return order;
-  },
+/** Finds out what a customer wants, and passes the conversation on. */
+export const triage = defineAgent({
+  name: 'triage',
+  description: 'Receives the customers of the bicycle shop.',
+  instructions: `You receive the customers of an online bicycle shop. Find out what the customer needs, and hand over to the agent
+that does it. Do not answer yourself. If it is not clear which one it is, ask one short question; do not guess.`,
+  handoffs: ['orders', 'billing', 'technical'],
+  limits: { turns: 6 },
 });
 
-const findOrdersByEmail = defineTool({
-  name: 'find_orders_by_email',
-  description: 'Lists the orders of a customer, the latest first.',
-  input: z.object({ email: z.email().describe("The customer's email address") }),
-  effect: 'read',
-  execute({ email }) {
-    const orders = shop().ordersOf(email);
-    if (!orders) throw new ToolError(`No customer has the email address ${email}.`);
-    return orders;
-  },
+/** Knows orders, parcels and policies. */
+export const orders = defineAgent({
+  name: 'orders',
+  description: 'Orders and parcels: where one is, what was ordered, returns, cancelling, shipping, warranty.',
+  instructions: `You answer customers of an online bicycle shop about orders and parcels.
+
+Look up what the customer writes about: an order by its number, the orders of an email address, at the carrier where a parcel is that
+is on its way, and the policies for anything the shop allows, promises or charges. Where it matters, apply a policy to the order at
+hand: count the days, say what follows. ${manners}`,
+  tools: [findOrder, findOrdersByEmail, trackParcel, searchPolicies],
+  handoffs: ['billing', 'technical'],
+  limits: { turns: 12 },
 });
 
-const searchPolicies = defineTool({
-  name: 'search_policies',
-  description:
-    "Searches the shop's policies: returns, refunds, shipping, warranty, payment, changes to orders, and the like.",
-  input: z.object({ query: z.string().min(1).max(200).describe('A few words') }),
-  effect: 'read',
-  execute: ({ query }) => shop().searchPolicies(query),
+/** Knows payments, and refunds. */
+export const billing = defineAgent({
+  name: 'billing',
+  description: 'Money: refunds, payments, invoices, price changes, gift cards.',
+  instructions: `You answer customers of an online bicycle shop about money.
+
+Look up the order before you refund anything, and the policies for what may be refunded. Refund what the customer is owed and no more.
+A person approves refunds over €${refundLimit} an order; if it is rejected, say so and give the reason. ${manners}`,
+  tools: [findOrder, searchPolicies, refund],
+  handoffs: ['orders', 'technical'],
+  limits: { turns: 12 },
 });
 
-/** Answers a customer of a bicycle shop from its orders and policies. */
-export const supportDesk = defineAgent({
-  name: 'support-desk',
-  description: 'Answers customers of the bicycle shop.',
-  instructions: `You answer customers of an online bicycle shop.
+/** Knows bicycles. */
+export const technical = defineAgent({
+  name: 'technical',
+  description: 'Bicycles themselves: repairs, adjustment, assembly, which part fits, manuals.',
+  instructions: `You help customers of an online bicycle shop with their bicycles.
 
-Look up what the customer writes about: an order by its number, the orders of an email address, and the policies for anything
-the shop allows, promises or charges. Say only what the tools returned; promise nothing that no policy promises. Where it
-matters, apply a policy to the order at hand: count the days, say what follows. If you need the order number or the email
-address and do not have it, ask for it. Answer in the customer's language, friendly and in a few sentences.`,
-  tools: [findOrder, findOrdersByEmail, searchPolicies],
+Search the manuals, and the policies for warranty. If something is not safe to ride, say so first. ${manners}`,
+  tools: [searchManuals, searchPolicies, findOrder],
+  handoffs: ['orders', 'billing'],
   limits: { turns: 12 },
 });

@@ -1,4 +1,5 @@
--- A bicycle shop: what it sells, its customers, the orders of the last six weeks, and what it has promised. Prices are cents.
+-- A bicycle shop: what it sells, its customers, the orders of the last six weeks, what it has refunded, promised and advised. Prices and
+-- amounts are cents.
 
 CREATE TABLE customers (email TEXT PRIMARY KEY COLLATE NOCASE, name TEXT NOT NULL, ship_to TEXT NOT NULL) STRICT;
 CREATE TABLE products (product TEXT PRIMARY KEY, price INTEGER NOT NULL) STRICT;
@@ -20,6 +21,18 @@ CREATE TABLE items (
   quantity INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX items_by_order ON items (order_id);
+CREATE TABLE refunds (
+  -- Whatever calls twice for the same refund, a retry, a crash, another worker, gets one row.
+  idempotency_key TEXT PRIMARY KEY,
+  order_id TEXT NOT NULL COLLATE NOCASE REFERENCES orders,
+  amount INTEGER NOT NULL CHECK (amount > 0),
+  reason TEXT NOT NULL,
+  made_on TEXT NOT NULL
+) STRICT;
+CREATE INDEX refunds_by_order ON refunds (order_id);
+-- Stands for the carriers' web services: the body that each answers with, which is not always what their documentation says.
+CREATE TABLE carrier_answers (tracking_number TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE VIRTUAL TABLE manuals USING fts5 (id UNINDEXED, title, text, tokenize = 'porter unicode61');
 CREATE VIRTUAL TABLE policies USING fts5 (id UNINDEXED, title, text, tokenize = 'porter unicode61');
 
 INSERT INTO customers VALUES
@@ -134,6 +147,45 @@ INSERT INTO items VALUES
   ('A-1059', 'Rain jacket, M', 1),
   ('A-1060', 'Multi-tool', 1),
   ('A-1060', 'Brake pads, pair', 1);
+
+INSERT INTO refunds VALUES ('before-the-desk:A-1033', 'A-1033', 12900, 'Returned unused.', date('now', '-24 days'));
+
+INSERT INTO carrier_answers VALUES
+  ('05309127', json_object('status', 'in_transit', 'place', 'Parcel centre Strasbourg', 'at', date('now', '-1 days'))),
+  ('00340434277', json_object('status', 'in_customs', 'place', 'Mississauga', 'at', date('now', '-2 days'))),
+  ('37310082417', json_object('status', 'out_for_delivery', 'place', 'Malmö', 'at', date('now'))),
+  ('05309150', json_object('status', 'accepted', 'place', 'Freiburg', 'at', date('now', '-2 days'))),
+  ('05309118', json_object('status', 'delivered', 'place', 'Lyon', 'at', date('now', '-2 days'))),
+  ('RM4472218GB', '<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>'),
+  ('00340434291', json_object('status', 'LBL_DMG_Q7', 'place', 'Hannover', 'at', date('now', '-3 days'))),
+  ('RM4472390GB', json_object('status', 'in_transit', 'place', NULL, 'at', 'yesterday')),
+  ('05309164', '');
+
+INSERT INTO manuals VALUES
+  ('squeaking-brakes', 'Brakes that squeak',
+'Clean the rim and the brake pads with alcohol, never with oil, and roughen the pads with sandpaper. Toe the pads in, so that their
+front edge touches the rim 1 mm before the rear edge. Pads worn down to the wear line must be replaced at once.'),
+  ('skipping-chain', 'A chain that skips or jumps',
+'Measure the chain with a gauge: at 0.75 percent of wear a 9-speed chain has to be replaced, and with an old chain mostly the cassette
+too. If the chain is new, adjust the derailleur: turn the barrel adjuster by quarter turns until the chain runs silently.'),
+  ('flat-tyre', 'A flat tyre',
+'Take the tyre off with levers, find the hole in the inner tube under water, and feel the inside of the tyre for what made it. Inflate a
+37-622 tyre to between 3.5 and 6 bar; the number on its side counts.'),
+  ('loose-headset', 'A headset or fork that rattles',
+'Pull the front brake and rock the bicycle: if the headset clicks, loosen the stem, tighten the top cap until the play is gone, and
+tighten the stem to 5 Nm. Do not ride with a cracked fork or frame.'),
+  ('dynamo-light', 'A dynamo light that flickers',
+'Check that both cables sit firmly on the hub, and that the bare ends do not touch each other. If the light works when it is connected
+to a 6 V battery, the hub is at fault; otherwise the light is.'),
+  ('wheel-out-of-true', 'A wheel that is out of true',
+'Up to 2 mm can be trued with a spoke key: tighten the spokes on the side away from the wobble by quarter turns. A wheel with a broken
+spoke must not be ridden; bring it to a workshop.'),
+  ('tarn-3', 'Tarn 3: assembly and first ride',
+'The Tarn 3 comes assembled but for handlebars, pedals and saddle. Tighten the stem to 5 Nm, the saddle clamp to 6 Nm and the pedals to
+35 Nm; the left pedal has a left-hand thread. Have it checked after 300 km.'),
+  ('bottom-bracket', 'A bottom bracket that creaks',
+'Take the cranks off, clean and grease the threads of the BSA shell, and tighten both cups to 40 Nm; the right one has a left-hand
+thread. Creaking that stays comes from worn bearings.');
 
 INSERT INTO policies VALUES
   ('returns', 'Returns',

@@ -51,11 +51,19 @@ const conversationChanges: Record<string, 'closed' | 'taken over' | 'handed back
   [names.handBack]: 'handed back',
 };
 
+/** A run below, as it was asked for. */
+interface Child {
+  call: string;
+  workflowId: string;
+  agent: string;
+  handoff: boolean;
+}
+
 /** Turns a run's events, in order, into records. It remembers what was scheduled, so one reader serves one run. */
 export class RecordReader {
   private readonly scheduled = new Map<number, { id: string; type: string }>();
   private readonly attempts = new Map<number, number>();
-  private readonly children = new Map<number, { call: string; workflowId: string }>();
+  private readonly children = new Map<number, Child>();
   private readonly payloads: PayloadReader;
 
   constructor(payloads: PayloadReader) {
@@ -136,9 +144,15 @@ export class RecordReader {
       const start = (await this.payloads.child(initiated.input, workflowId)) as AgentStart | undefined;
       if (!start?.tree) return undefined;
       const { call } = start.tree;
-      this.children.set(base.event, { call, workflowId });
       const handoff = start.conversation !== undefined;
-      return { ...base, kind: 'child-started', call, agent: start.agent, workflowId, handoff };
+      this.children.set(base.event, { call, workflowId, agent: start.agent, handoff });
+      return undefined;
+    }
+    const started = event.childWorkflowExecutionStartedEventAttributes;
+    if (started) {
+      // Not before: the child that was asked for does not exist yet, and its id may turn out to be taken.
+      const child = this.children.get(Number(started.initiatedEventId));
+      return child && { ...base, kind: 'child-started', ...child };
     }
     const completed = event.childWorkflowExecutionCompletedEventAttributes;
     const failed = event.childWorkflowExecutionFailedEventAttributes;
@@ -149,11 +163,13 @@ export class RecordReader {
       event.childWorkflowExecutionTerminatedEventAttributes ??
       event.childWorkflowExecutionTimedOutEventAttributes;
     if (!ended) return null;
-    const child =
+    const known =
       this.children.get(Number(ended.initiatedEventId)) ?? callOf(ended.workflowExecution?.workflowId);
-    if (!child) return undefined;
+    if (!known) return undefined;
+    const { call, workflowId } = known;
+    const child = { call, workflowId };
     if (completed) {
-      const result = (await this.payloads.child(completed.result, child.workflowId)) as RunResult;
+      const result = (await this.payloads.child(completed.result, workflowId)) as RunResult;
       return { ...base, kind: 'child-finished', ...child, result };
     }
     const error = failed && (await this.payloads.workflowFailure(failed.failure));

@@ -1,12 +1,6 @@
-import {
-  condition,
-  type CancellationScope,
-  getExternalWorkflowHandle,
-  setHandler,
-} from '@temporalio/workflow';
-import { names, type OpenConversation } from '../protocol.ts';
+import { condition, type CancellationScope, setHandler } from '@temporalio/workflow';
+import { names, type OpenConversation, type Since, type StopRequest } from '../protocol.ts';
 import type { ConversationState } from '../run-state.ts';
-import type { Since, StopRequest } from '../protocol.ts';
 import type { Approvals } from './approvals.ts';
 import type { Control } from './control.ts';
 import { closeSignal, handBackSignal, stopSignal, takeOverSignal } from './messages.ts';
@@ -29,6 +23,12 @@ export class ConversationMode {
   private stopped = false;
   private readonly inbox: Inbox;
   private readonly background: Background;
+  /** What the run that takes over was begun with. */
+  private handedOver: OpenConversation = {};
+  /** Stops that came while it began. */
+  private late: StopRequest[] = [];
+  /** Another agent has control. */
+  private away = false;
 
   constructor(
     open: OpenConversation,
@@ -39,12 +39,13 @@ export class ConversationMode {
     this.idleTimeoutMs = open.idleTimeoutMs;
     this.idle = carried?.idle ?? idle;
     this.turnsBefore = carried?.turnsBefore ?? 0;
-    this.closing = carried?.closing ?? false;
+    this.closing = carried?.closing ?? open.closing ?? false;
     this.from = carried?.from ?? 1;
-    this.answered = new Set(carried?.answered);
+    this.answered = new Set(carried?.answered ?? open.answering);
     this.taken = carried?.taken ?? open.taken ?? false;
     this.inbox = inbox;
     this.background = background;
+    inbox.onSuccessor = () => this.catchUp();
   }
 
   /** Takes requests from now on, and passes them on where another agent is in control. */
@@ -55,7 +56,10 @@ export class ConversationMode {
     readonly delegations: Set<CancellationScope>;
   }): void {
     setHandler(stopSignal, (request) => {
-      this.passOn(names.stop, request);
+      if (this.away) {
+        if (!this.inbox.pass(names.stop, request)) this.late.push(request);
+        return;
+      }
       if (typeof request?.messageId === 'string' && this.inbox.drop(request.messageId)) return;
       if (!this.meant(request, run.turn)) return;
       this.stopped = true;
@@ -66,15 +70,15 @@ export class ConversationMode {
     });
     setHandler(closeSignal, () => {
       this.closing = true;
-      this.passOn(names.close);
+      this.inbox.pass(names.close);
     });
     setHandler(takeOverSignal, () => {
       this.taken = true;
-      this.passOn(names.takeOver);
+      this.inbox.pass(names.takeOver);
     });
     setHandler(handBackSignal, () => {
       this.taken = false;
-      this.passOn(names.handBack);
+      this.inbox.pass(names.handBack);
     });
   }
 
@@ -113,10 +117,19 @@ export class ConversationMode {
   }
 
   /** What a run that takes the conversation over is told. */
+  handOver(): OpenConversation {
+    const { answered } = this;
+    this.handedOver = { ...this.current, ...(answered.size > 0 && { answering: [...answered] }) };
+    this.away = true;
+    return this.handedOver;
+  }
+
+  /** How the conversation stays open as it is now. */
   get current(): OpenConversation {
     return {
       ...(this.idleTimeoutMs !== undefined && { idleTimeoutMs: this.idleTimeoutMs }),
       ...(this.taken && { taken: true as const }),
+      ...(this.closing && { closing: true as const }),
     };
   }
 
@@ -144,12 +157,11 @@ export class ConversationMode {
     return over() ? 'over' : 'woken';
   }
 
-  private passOn(signal: string, argument: object = {}): void {
-    const { inControl } = this.inbox;
-    if (inControl === undefined) return;
-    // A run that has ended needs no telling.
-    void getExternalWorkflowHandle(inControl)
-      .signal(signal, argument)
-      .catch(() => undefined);
+  /** What was said while the other run began was passed on to nobody. */
+  private catchUp(): void {
+    const { taken = false, closing = false } = this.handedOver;
+    if (this.taken !== taken) this.inbox.pass(this.taken ? names.takeOver : names.handBack);
+    for (const request of this.late.splice(0)) this.inbox.pass(names.stop, request);
+    if (this.closing && !closing) this.inbox.pass(names.close);
   }
 }

@@ -60,7 +60,7 @@ export async function handOver(
     agent,
     conversation: carried ? { items: carried } : { from: { workflowId, runId, id: replyId, since } },
     // Whoever takes a conversation over also has its further messages.
-    ...(run.conversation && { open: run.conversation.current }),
+    ...(run.conversation && { open: run.conversation.handOver() }),
     ...place(run, position, 1),
   };
   try {

@@ -17,6 +17,8 @@ const mostNamed = 256 * 1024;
 /** The messages that the model has not seen yet. Once it has, their text stays in the history alone. */
 export class Inbox {
   private unseen: UserMessage[];
+  /** Called when control has been handed over. */
+  onSuccessor: (() => void) | undefined;
   private successor: string | undefined;
   private forwarding: Promise<void> = Promise.resolve();
   private readonly seen: Set<string>;
@@ -108,11 +110,6 @@ export class Inbox {
     }
   }
 
-  /** The run to which messages are passed on. */
-  get inControl(): string | undefined {
-    return this.successor;
-  }
-
   /** About how many bytes the waiting messages take. */
   get bytes(): number {
     return this.unseen.reduce((sum, { id, text }) => sum + 30 + id.length + text.length, 0);
@@ -135,6 +132,20 @@ export class Inbox {
     this.successor = successor;
     if (successor === undefined) return;
     for (const message of this.unseen.splice(0)) this.forward(successor, message);
+    this.onSuccessor?.();
+  }
+
+  /** Passes on what else people do with a conversation, behind the messages that came before; whether somebody else is in control. */
+  pass(signal: string, argument: object = {}): boolean {
+    const { successor } = this;
+    if (successor === undefined) return false;
+    this.forwarding = this.forwarding.then(async () => {
+      // A run that has ended needs no telling.
+      await getExternalWorkflowHandle(successor)
+        .signal(signal, argument)
+        .catch(() => undefined);
+    });
+    return true;
   }
 
   /** Once what was passed on has arrived, or is back. */

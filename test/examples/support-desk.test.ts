@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
+import { readCarrierAnswer } from '../../examples/support-desk/carrier.ts';
 import { ShopDatabase } from '../../examples/support-desk/database.ts';
 import { ExampleProcess, nodeCommand, ownEnvironment } from './example-process.ts';
 import { folderOf } from './folder-of-files.ts';
@@ -23,6 +25,7 @@ describe('the shop', () => {
       note: 'Last scan: parcel centre Strasbourg.',
       items: [{ name: 'Tarn 3 touring bicycle', quantity: 1, price: 1499 }],
       total: 1499,
+      refunded: 0,
     });
   });
 
@@ -54,6 +57,14 @@ describe('the shop', () => {
     expect(shop.searchPolicies(query).map((policy) => policy.id)).toContain(id);
   });
 
+  test.each([
+    ['my brakes squeak', 'squeaking-brakes'],
+    ['the chain jumps', 'skipping-chain'],
+    ['how do I put the pedals of my Tarn 3 on', 'tarn-3'],
+  ])('%j finds the manual %s', (query, id) => {
+    expect(shop.searchManuals(query).map((manual) => manual.id)).toContain(id);
+  });
+
   test.each(['', '"', 'NEAR(', '*', 'a AND', 'text:x', '???'])('the query %j breaks nothing', (query) => {
     expect(Array.isArray(shop.searchPolicies(query))).toBe(true);
   });
@@ -71,6 +82,53 @@ describe('the shop', () => {
   });
 });
 
+test('refunds once for each key, and never more than was paid', () => {
+  const shop = ShopDatabase.open(':memory:');
+  const part = { key: 'one', order_id: 'A-1049', amount: 100.1, reason: 'torn' };
+  expect(shop.refund(part)).toEqual({ refunded: 100.1, left: 34.8 });
+  expect(shop.refund(part)).toEqual({ refunded: 100.1, left: 34.8 });
+  expect(shop.refundsOf('A-1049')).toEqual([part]);
+  expect(shop.order('a-1049')).toMatchObject({ total: 134.9, refunded: 100.1 });
+  expect(() => shop.refund({ ...part, key: 'two', amount: 34.81 })).toThrow(
+    /more than can be refunded.*€134.90, of which €100.10 were refunded already/,
+  );
+  expect(shop.refund({ ...part, key: 'two', amount: 34.8 })).toEqual({ refunded: 34.8, left: 0 });
+  expect(() => shop.refund({ ...part, key: 'three', order_id: 'A-1060', amount: 1 })).toThrow(
+    /Nothing has been charged/,
+  );
+  expect(() => shop.refund({ ...part, key: 'four', order_id: 'A-9999' })).toThrow(/no such order/);
+  expect(shop.refundsOf('A-1049')).toHaveLength(2);
+});
+
+test('says what to do with a database of an earlier version', () => {
+  const file = join(folderOf({}), 'shop.db');
+  const older = new DatabaseSync(file);
+  older.exec('CREATE TABLE orders (order_id TEXT)');
+  older.close();
+  expect(() => ShopDatabase.open(file)).toThrow(/delete it, and it is made anew/);
+});
+
+describe("a carrier's answer", () => {
+  test('is read where it is as documented', () => {
+    const answer = { status: 'in_transit', place: 'Lyon', at: '2026-01-31' };
+    expect(readCarrierAnswer(JSON.stringify(answer))).toEqual(answer);
+  });
+
+  test.each([
+    [undefined, /does not know the parcel/],
+    ['', /was empty/],
+    [
+      '<html><title>502</title><body><h1>502 Bad Gateway</h1></body></html>',
+      /not JSON but "502 Bad Gateway"/,
+    ],
+    ['{"status":"LBL_DMG_Q7","place":"Hannover","at":"2026-01-31"}', /not as documented \(status: /],
+    ['{"status":"in_transit","place":"Lyon","at":"yesterday"}', /not as documented \(at: /],
+    ['[]', /not as documented \(as a whole: /],
+  ])('%j is told apart', (body, message) => {
+    expect(() => readCarrierAnswer(body)).toThrow(message);
+  });
+});
+
 test('answers one message from the database and ends', async () => {
   const env = ownEnvironment();
   const database = join(folderOf({}), 'shop.db');
@@ -81,6 +139,7 @@ test('answers one message from the database and ends', async () => {
   expect(await desk.ended, desk.output).toBe(0);
   await desk.leavesNothing();
   expect(desk.output).toContain('not a language model');
+  expect(desk.output).toContain('handed over to orders');
   expect(desk.output).toContain('find_order {"order_id":"A-1042"}');
   expect(desk.output).toMatch(/A-1042.*in transit.*DPD/);
   expect(desk.output).not.toMatch(/ExperimentalWarning/);
@@ -88,9 +147,11 @@ test('answers one message from the database and ends', async () => {
 });
 
 test('stays up for clients until it is stopped', async () => {
-  const env = { ...ownEnvironment(), SUPPORT_DB: join(folderOf({}), 'shop.db') };
+  const env = { ...ownEnvironment(), SUPPORT_DB: join(folderOf({}), 'shop.db'), SUPPORT_PORT: '0' };
   const desk = new ExampleProcess(nodeCommand(main), env);
   await desk.printed('The desk is open');
+  const url = /open: (http:\S+?),/.exec(desk.output)?.[1] ?? '';
+  expect(await (await fetch(url)).text()).toContain('<title>Support desk</title>');
   const address = /development server at (\S+?),/.exec(desk.output)?.[1];
   const ask = async (message: string) => {
     const client = new ExampleProcess(nodeCommand('examples/support-desk/client.ts', message), {

@@ -197,3 +197,37 @@ test('a conversation goes on with the agent to which control was handed over', a
   await client.get(id).close();
   expect(await client.get(id).result()).toMatchObject({ agents: ['triage', 'billing'] });
 });
+
+test.each([
+  ['is closed', 'close'],
+  ['is taken over', 'takeOver'],
+] as const)('a conversation that %s while control is handed over stays so', async (_what, action) => {
+  const asked = gate();
+  const goOn = gate();
+  const billing = defineAgent({ name: 'billing', description: 'Bills.', instructions: 'Bill.' });
+  const triage = defineAgent({ name: 'triage', instructions: 'Route.', handoffs: ['billing'] });
+  await using harness = await startHarness({
+    agents: [triage, billing],
+    respond: async (request) => {
+      if (messageText(request.messages[0] as never) === 'Bill.') return { text: 'billed' };
+      asked.open();
+      await goOn.opened;
+      return { toolCalls: [{ name: 'transfer_to_billing', arguments: { reason: 'money' } }] };
+    },
+  });
+  const { client } = harness;
+  const id = conversation();
+  const run = client.get(id);
+  const { reply } = await client.send(triage, id, 'my bill');
+  await asked.opened;
+  await run[action]({ by: 'Ada' });
+  goOn.open();
+  if (action === 'close') {
+    expect(await reply()).toMatchObject({ output: 'billed' });
+  } else {
+    await run.say('I am Ada', { by: 'Ada' });
+    expect(await reply()).toMatchObject({ output: 'I am Ada', by: 'Ada' });
+    await run.close();
+  }
+  expect(await run.result()).toMatchObject({ agents: ['triage', 'billing'] });
+});

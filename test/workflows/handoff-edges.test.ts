@@ -5,6 +5,7 @@ import { messageText } from '../../src/testing/chat-protocol.ts';
 import { createModelServer, type ModelServerRequest } from '../../src/testing/model-server.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
+import { eventsOf } from '../support/histories.ts';
 
 const isAsked = ({ messages }: ModelServerRequest, agent: string) =>
   messages.slice(0, 1).map(messageText).join('') === agent;
@@ -93,4 +94,26 @@ test('P9: a cancel does not wait for a child whose workers are away, and neither
   await expect(late.result()).rejects.toMatchObject({ cause: { type: 'DeadlineReached' } });
   const { events = [] } = await child.fetchHistory();
   expect(events?.some((event) => event.workflowExecutionCancelRequestedEventAttributes)).toBe(true);
+});
+
+test('an agent is said to have begun when its run exists, so that whoever hears it can look at it', async () => {
+  const billing = defineAgent({ name: 'billing', instructions: 'billing' });
+  const triage = defineAgent({ name: 'triage', instructions: 'triage', handoffs: ['billing'] });
+  await using harness = await startHarness({
+    agents: [triage, billing],
+    respond: (request) =>
+      isAsked(request, 'triage')
+        ? { toolCalls: [{ name: 'transfer_to_billing', arguments: { reason: 'an invoice' } }] }
+        : { text: 'done' },
+  });
+  const run = await harness.client.start(triage, 'My invoice is wrong.');
+  await run.result();
+  const begun = [];
+  for await (const event of run.events()) if (event.type === 'agent-started') begun.push(event);
+  const history = await eventsOf(harness.client, run.workflowId);
+  const started = history.filter((event) => event.childWorkflowExecutionStartedEventAttributes);
+  expect(begun).toMatchObject([{ agent: 'billing', workflowId: `${run.workflowId}/turn-1.0-billing` }]);
+  expect(begun.map(({ cursor }) => cursor.split(':')[1])).toEqual(
+    started.map(({ eventId }) => String(eventId)),
+  );
 });

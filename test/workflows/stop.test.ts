@@ -188,3 +188,30 @@ test('P5: a stop reaches the agent that took the conversation over, takes back a
   await run.close();
   expect(await run.result()).toMatchObject({ unanswered: ['m-3', 'm-2', 'm-4'] });
 });
+
+test('P5: a stop reaches the agent that answers a message which another one handed over', async () => {
+  const asked = gate();
+  const hold = gate();
+  const billing = defineAgent({ name: 'billing', instructions: 'Bill.' });
+  const triage = defineAgent({ name: 'triage', instructions: 'Triage.', handoffs: ['billing'] });
+  await using harness = await startHarness({
+    agents: [triage, billing],
+    respond: async (request) => {
+      if (said(request, 'system')[0] === 'Triage.')
+        return { toolCalls: [{ name: 'transfer_to_billing', arguments: { reason: 'money' } }] };
+      if (said(request, 'user').length === 1) {
+        asked.open();
+        await hold.opened;
+      }
+      return { text: said(request, 'user').join(', ') };
+    },
+  });
+  const id = `chat-${randomUUID()}`;
+  const first = await harness.client.send(triage, id, 'slow', { messageId: 'm-1' });
+  await asked.opened;
+  await harness.client.get(id).stop({ messageId: 'm-1' });
+  await expect(first.reply()).rejects.toMatchObject(unanswered);
+  hold.open();
+  const second = await harness.client.send(triage, id, 'bye');
+  expect(await second.reply()).toMatchObject({ output: 'slow, bye' });
+});
