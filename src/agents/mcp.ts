@@ -17,7 +17,7 @@ export interface McpToolOptions {
 
 /** A server of tools that speaks the Model Context Protocol. Source: modelcontextprotocol.io, specification. */
 export type McpServer = {
-  /** Unique on a worker; the model sees its tools as `name_tool`. */
+  /** Unique in an agent; the model sees its tools as `name_tool`. Agents that are given the same object share its connection. */
   name: string;
   /** What its tools are unless `tools` says otherwise. */
   defaults?: McpToolOptions;

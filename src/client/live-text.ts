@@ -66,6 +66,8 @@ export async function* withText(
   } finally {
     watching?.abort();
     leaving.abort();
+    // Nobody waits for it any more.
+    pending.catch(() => undefined);
   }
 }
 

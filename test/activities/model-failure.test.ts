@@ -43,7 +43,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('by status', () => {
+describe('R3: by status', () => {
   test.each([
     [400, 'ModelBadRequest', true],
     [401, 'ModelAuthentication', true],
@@ -96,7 +96,7 @@ describe('by status', () => {
   });
 });
 
-describe('by header', () => {
+describe('R3: by header', () => {
   test('the server’s own word makes a wrong request retryable, and an overload final', async () => {
     const retry = { 'x-should-retry': 'true', 'retry-after': '3' };
     expect(await failureFor({ status: 400, headers: retry })).toMatchObject({
@@ -146,7 +146,7 @@ describe('by header', () => {
   });
 });
 
-describe('without a status', () => {
+describe('R3: without a status', () => {
   test('a connection that fails is retried without end', async () => {
     const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
     for (const attempt of [1, 50]) {

@@ -11,7 +11,7 @@ const longestDescription = 4_000;
 
 /** The connections of one worker to MCP servers, shared by its runs. */
 export class McpPool {
-  private readonly connections = new Map<string, McpConnection>();
+  private readonly connections = new Map<McpServer, McpConnection>();
 
   /**
    * The agent with the tools of its servers, as they are now. What is recorded of a definition changes with the catalogue, and only then. Throws
@@ -43,8 +43,8 @@ export class McpPool {
   }
 
   private async toolsOf(server: McpServer): Promise<RegisteredTool[]> {
-    const connection = this.connections.get(server.name) ?? new McpConnection(server);
-    this.connections.set(server.name, connection);
+    const connection = this.connections.get(server) ?? new McpConnection(server);
+    this.connections.set(server, connection);
     const offered = await connection.tools();
     const wanted = offered.filter(
       ({ name }) =>
