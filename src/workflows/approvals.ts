@@ -46,6 +46,12 @@ interface Waiting extends PendingApproval {
   busy?: true;
 }
 
+/** For how long a call has waited, without pauses, and since when. */
+interface Clock {
+  readonly since: number;
+  waited: number;
+}
+
 const mostDecided = 1_000;
 const waitsForResult = 'the call waits for its result: complete or fail it';
 const wasStarted =
@@ -65,6 +71,7 @@ export class Approvals {
   private readonly waiting = new Map<string, Waiting>();
   /** What runs below this one wait for, by their workflow ids. */
   private readonly below = new Map<string, { report: number; waiting: PendingApproval[] }>();
+  private readonly clocks = new Map<string, Clock>();
   private reports: number;
   private readonly decided: Set<string>;
 
@@ -134,7 +141,11 @@ export class Approvals {
   /** Waits until a person has decided on the call, or the time for it is up. */
   async wait(call: string, tool: string, plan: ApprovalPlan, edited?: string): Promise<Verdict> {
     const { workflowId } = workflowInfo();
-    const { digest, timeoutMs, deferred, uncertain } = plan;
+    const { digest, timeoutMs, deferred, uncertain, escalate } = plan;
+    const key = `${call} ${digest}`;
+    // A call that was looked at again has waited already.
+    const clock = this.clocks.get(key) ?? { since: Date.now(), waited: 0 };
+    this.clocks.delete(key);
     const entry: Waiting = {
       id: `${workflowId}#${call}`,
       workflowId,
@@ -142,7 +153,7 @@ export class Approvals {
       agent: this.agent,
       tool,
       digest,
-      since: Date.now(),
+      since: clock.since,
       ...(edited !== undefined && { edited }),
       ...(deferred && { deferred }),
       ...(uncertain && { uncertain }),
@@ -152,12 +163,13 @@ export class Approvals {
     await this.report();
     try {
       const isDecided = () => entry.verdict !== undefined;
-      const { escalate } = plan;
-      if (!(await this.within(timeoutMs, isDecided)) && escalate) {
+      if (!(await this.within(timeoutMs, clock, isDecided)) && escalate) {
         entry.escalatedTo = escalate.to;
         await this.report();
-        await this.within(escalate.timeoutMs, isDecided);
+        const whole = escalate.timeoutMs === undefined ? undefined : (timeoutMs ?? 0) + escalate.timeoutMs;
+        await this.within(whole, clock, isDecided);
       }
+      if (entry.verdict?.kind === 'ask again') this.clocks.set(key, clock);
       // A decision that was accepted as the time ran out counts.
       return entry.verdict ?? timedOut(tool, plan);
     } finally {
@@ -166,20 +178,23 @@ export class Approvals {
     }
   }
 
-  /** Waits for so long at most, not counting the time for which the run is paused; whether it came about. */
-  private async within(milliseconds: number | undefined, done: () => boolean): Promise<boolean> {
+  /** Waits until the clock shows so much at most, which stands while the run is paused; whether it came about. */
+  private async within(
+    milliseconds: number | undefined,
+    clock: Clock,
+    done: () => boolean,
+  ): Promise<boolean> {
     if (milliseconds === undefined) {
       await condition(done);
       return true;
     }
-    let left = milliseconds;
-    while (left > 0) {
+    while (clock.waited < milliseconds) {
       if (this.run.control.paused) await condition(() => done() || !this.run.control.paused);
       const from = Date.now();
-      const over = await condition(() => done() || this.run.control.paused, left);
+      const over = await condition(() => done() || this.run.control.paused, milliseconds - clock.waited);
+      clock.waited = over ? clock.waited + Date.now() - from : milliseconds;
       if (done()) return true;
       if (!over) return false;
-      left -= Date.now() - from;
     }
     return done();
   }

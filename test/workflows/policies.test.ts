@@ -289,3 +289,32 @@ test('a run that continues as new keeps its rules, and a child that runs is told
   expect(done).toEqual([1, 2, 3]);
   expect((await run.status()).runId).not.toBe(run.runId);
 });
+
+test('a call that is looked at again, and still has to wait, has not lost the time for which it waited', async () => {
+  const { tool } = ledgerTool('pay', { needsApproval: true });
+  const timed = defineTool({ ...tool, approval: { timeout: '1 hour' } } as never);
+  const desk = defineAgent({ name: 'desk', instructions: 'Pay.', tools: [timed] });
+  await using harness = await startHarness({
+    agents: [desk],
+    respond: scriptedModel([asking('pay', 500), telling]),
+  });
+  const run = await harness.client.start(desk, 'go');
+  const [before] = await waitingCalls(run, 1);
+  // It meets the tool, and as its worker finds not this call.
+  await run.changePolicy({ add: [{ tool: 'pay', where: { amount: { atMost: 100 } }, verdict: 'allow' }] });
+  const timers = async () => {
+    const { events } = await harness.client.temporal.workflow.getHandle(run.workflowId).fetchHistory();
+    return (events ?? []).flatMap(({ timerStartedEventAttributes: timer }) => {
+      const { seconds = 0, nanos = 0 } = timer?.startToFireTimeout ?? {};
+      return timer ? [Number(seconds) * 1_000 + Number(nanos) / 1e6] : [];
+    });
+  };
+  await expect.poll(async () => (await timers()).length, { timeout: 20_000 }).toBe(2);
+  const [first = 0, second = 0] = await timers();
+  expect(first).toBe(3_600_000);
+  expect(second).toBeLessThan(first);
+  const [after] = await waitingCalls(run, 1);
+  expect(after?.since).toEqual(before?.since);
+  await run.decide('turn-1.0', { verdict: 'reject' });
+  await run.result();
+});
