@@ -1,4 +1,4 @@
-import { ServiceError, WorkflowNotFoundError } from '@temporalio/client';
+import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { CadenzaClient, WaitingCall } from 'cadenza/client';
 import type { Context } from 'hono';
@@ -59,13 +59,19 @@ export async function findConversation(client: CadenzaClient, id: string): Promi
 export async function listApprovals(client: CadenzaClient, id: string | undefined): Promise<WaitingCall[]> {
   if (id !== undefined) return await client.get(id).approvals();
   const asked: Promise<WaitingCall[]>[] = [];
-  for await (const { workflowId, agent } of client.list({ query: 'ExecutionStatus = "Running"' })) {
-    if (agent !== triage.name) continue;
-    const approvals = client.temporal.withDeadline(Date.now() + patienceMs, async () =>
-      client.get(workflowId).approvals(),
-    );
-    // One that has ended since, or whose worker is away, must not hide the others.
-    asked.push(approvals.catch(() => []));
+  try {
+    for await (const { workflowId, agent } of client.list({ query: 'ExecutionStatus = "Running"' })) {
+      if (agent !== triage.name) continue;
+      const approvals = client.temporal.withDeadline(Date.now() + patienceMs, async () =>
+        client.get(workflowId).approvals(),
+      );
+      // One that has ended since, or whose worker is away, must not hide the others.
+      asked.push(approvals.catch(() => []));
+    }
+  } catch (thrown) {
+    // A listing that the server breaks off shows what it had found.
+    if (!isGrpcServiceError(thrown) && !(thrown instanceof ServiceError)) throw thrown;
+    process.stderr.write(`${describeFailure(thrown)}\n`);
   }
   return (await Promise.all(asked)).flat();
 }
@@ -79,7 +85,11 @@ export function describeRefusal(thrown: Error): { status: ContentfulStatusCode; 
   const status = failure instanceof ApplicationFailure ? refusals[failure.type ?? ''] : undefined;
   if (status !== undefined) return { status, error: (failure as Error).message };
   process.stderr.write(`${describeFailure(thrown)}\n`);
-  if (thrown instanceof ServiceError || /timeout|unavailable/i.test(thrown.name))
+  if (
+    thrown instanceof ServiceError ||
+    isGrpcServiceError(thrown) ||
+    /timeout|unavailable/i.test(thrown.name)
+  )
     return { status: 503, error: 'Temporal or its workers do not answer; try again' };
   return { status: 500, error: 'something went wrong' };
 }

@@ -34,6 +34,8 @@ test('P8: whoever watches comes back by a cursor, over a continue-as-new, misses
   for (const turn of [1, 2]) {
     const waiting = await watchOn();
     expect(waiting).toMatchObject({ type: 'waiting', turn, call: `turn-${turn}.0`, tool: 'pay' });
+    // The reply that asks for the call is recorded a moment before the run has read it.
+    await expect.poll(async () => (await run.approvals()).length, { timeout: 20_000 }).toBe(1);
     // The history becomes so long that the run continues as new after the call.
     if (turn === 1) await fillHistory(harness.client, run.workflowId);
     await run.decide(`turn-${turn}.0`, { verdict: 'approve' });
