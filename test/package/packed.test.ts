@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   exports: Record<string, unknown>;
+  bin: Record<string, string>;
   devDependencies: Record<string, string>;
 };
 
@@ -161,6 +162,19 @@ test('every entry point resolves in an installed project, and loads', async () =
   );
   expect(exported['cadenza/client']).toEqual(expect.arrayContaining(['CadenzaClient', 'createClient']));
   expect(exported['cadenza/testing']).toEqual(expect.arrayContaining(['createModelServer', 'scriptedModel']));
+});
+
+test('the commands of the package can be typed in an installed project', async () => {
+  const bin = join(project, 'node_modules/.bin');
+  expect(Object.keys(manifest.bin).toSorted()).toEqual(['cadenza', 'cadenza-worker']);
+  const path = `${join(root, 'node_modules/.bin')}:${process.env.PATH}`;
+  const env = { ...process.env, PATH: path };
+  const { stdout } = await run(join(bin, 'cadenza'), ['--help'], { cwd: project, env });
+  expect(stdout).toContain('Usage: cadenza');
+  const refused = await run(join(bin, 'cadenza-worker'), [], { cwd: project, env }).catch(
+    (error: { stderr: string }) => error,
+  );
+  expect(refused.stderr).toContain('CADENZA_AGENTS');
 });
 
 test("a user's agents, workflow, worker and client type-check against the package, and their mistakes do not", async () => {
