@@ -30,6 +30,24 @@ export const environmentSchema = z.object({
   CADENZA_TRANSCRIPT_CACHE_MB: documented(whole(0, 1_048_576).default(64), {
     description: 'Megabytes of conversations kept in memory; 0 keeps none.',
   }),
+  CADENZA_HTTP_PORT: documented(whole(0, 65_535).optional(), {
+    description:
+      'Port of `/healthz`, `/readyz` and `/metrics`; 0 takes any free one. See [operations](operations.md#health).',
+    default: 'no such endpoint',
+  }),
+  CADENZA_HTTP_HOST: documented(text('an address of this machine').default('127.0.0.1'), {
+    description: 'Address that the endpoint listens at; `0.0.0.0` in a container.',
+  }),
+  CADENZA_APPROVALS_SECONDS: documented(whole(0, 86_400).default(60), {
+    description:
+      'Seconds between two looks at how many calls wait for a person, for `cadenza_approvals_waiting`; 0 never looks. Only with `CADENZA_HTTP_PORT`.',
+  }),
+  CADENZA_LOG_FORMAT: documented(z.enum(['text', 'json']).default('text'), {
+    description: '`json` writes one JSON object a line, `text` is for people. Either goes to standard error.',
+  }),
+  CADENZA_LOG_LEVEL: documented(z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'), {
+    description: 'The least level of what is logged. From `debug` on, words of failures are in it.',
+  }),
   OPENAI_API_KEY: documented(
     text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
     { description: "The default model provider's key.", secret: true },
