@@ -26,6 +26,7 @@ import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
+import { drainMs, warnOfShortDrain } from './operations/drain.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
 /** The argument of {@link CadenzaPlugin}. */
@@ -99,8 +100,10 @@ export class CadenzaPlugin extends SimplePlugin {
   override configureWorker(options: WorkerOptions): WorkerOptions {
     this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
     this.metrics ??= new ActivityMetrics(Runtime.instance().metricMeter);
+    const registry = createRegistry(this.cadenza.agents);
+    warnOfShortDrain(registry, options.shutdownGraceTime);
     const activities = createActivities({
-      registry: createRegistry(this.cadenza.agents),
+      registry,
       providers: new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers),
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
@@ -119,7 +122,7 @@ export class CadenzaPlugin extends SimplePlugin {
     const bundled = options.workflowBundle !== undefined;
     return super.configureWorker({
       // A stopping worker lets model calls finish that are already paid for.
-      shutdownGraceTime: '10 minutes',
+      shutdownGraceTime: drainMs(registry),
       // A dead worker must be noticed by its missing heartbeats within 15 seconds.
       maxHeartbeatThrottleInterval: '3 seconds',
       // What waits for a worker that is gone goes to another after this.

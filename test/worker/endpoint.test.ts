@@ -134,7 +134,7 @@ test('metrics tell how many calls wait for a person, and for how long, also afte
     endpoints.map((endpoint) => endpoint.sum('cadenza_approvals_oldest_seconds')),
   );
   const [first] = await runs[0]!.approvals();
-  expect(Math.max(...oldest)).toBeGreaterThan((Date.now() - first!.since) / 1_000 - 10);
+  expect(Math.max(...oldest)).toBeGreaterThan((Date.now() - first!.since.getTime()) / 1_000 - 10);
   await runs[0]!.decide(first!.id, { digest: first!.digest, verdict: 'approve' });
   await runs[0]!.result();
   await expect
