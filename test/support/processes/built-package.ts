@@ -1,0 +1,19 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** A build of the sources as users run it, in a folder of its own: nobody's `dist` is touched. */
+export async function buildPackage(): Promise<{ folder: string; [Symbol.dispose](): void }> {
+  mkdirSync(join(root, '.cache'), { recursive: true });
+  const folder = mkdtempSync(join(root, '.cache', 'built-'));
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  await promisify(execFile)(process.execPath, [
+    compiler,
+    ...['-p', join(root, 'tsconfig.build.json'), '--outDir', folder, '--declaration', 'false'],
+  ]);
+  return { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+}
