@@ -5,11 +5,10 @@ import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { readEnvironment, unknownVariables, type WorkerEnvironment } from './environment.ts';
 import { importNamed, workflowsFile } from './named-modules.ts';
 import { createRegistry } from '../agents/registry.ts';
-import { applyMemory } from './operations/apply-memory.ts';
+import { applyMemory, type AppliedMemory } from './operations/apply-memory.ts';
 import { ApprovalsGauge } from './operations/approvals-gauge.ts';
 import { drainMs } from './operations/drain.ts';
 import { startHttpEndpoint } from './operations/http-endpoint.ts';
-import type { MemoryBudget } from './operations/memory-budget.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
@@ -25,6 +24,8 @@ export async function runWorker(): Promise<void> {
   const { metrics } = await startTelemetry(log, port !== undefined);
   const { logger } = Runtime.instance();
   for (const problem of unknownVariables()) logger.warn(problem);
+  if (memory.isLoose)
+    logger.warn(`The heap is not bounded: start Node with --max-old-space-size=${memory.heapMb}`);
   const endpoint =
     port === undefined || !metrics ? undefined : await startHttpEndpoint({ host, port, metrics });
   if (endpoint) logger.info(`Health and metrics at http://${endpoint.address}`);
@@ -41,7 +42,7 @@ export async function runWorker(): Promise<void> {
   }
 }
 
-async function workerOf(settings: WorkerEnvironment, memory: MemoryBudget): Promise<Worker> {
+async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Promise<Worker> {
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
   const { CADENZA_OPENAI_API: api, OPENAI_BASE_URL: baseURL } = settings;
   const providers = Object.entries(settings.providers).map(
@@ -74,7 +75,7 @@ async function workerOf(settings: WorkerEnvironment, memory: MemoryBudget): Prom
 }
 
 /** How many calls are taken on at the same time. */
-function slotsOf(settings: WorkerEnvironment, memory: MemoryBudget): Partial<WorkerOptions> {
+function slotsOf(settings: WorkerEnvironment, memory: AppliedMemory): Partial<WorkerOptions> {
   const { CADENZA_SLOTS: kind, CADENZA_ACTIVITY_SLOTS: slots } = settings;
   if (kind === 'fixed')
     return {

@@ -113,6 +113,18 @@ test('metrics tell of runs, turns, tokens, tool calls and the cache, beside thos
   expect(body).not.toContain('swordfish');
 });
 
+test('a worker whose slots go by CPU and memory runs agents', async () => {
+  await using worker = startWorker('crash-agents', {
+    CADENZA_SLOTS: 'resource-based',
+    CADENZA_ACTIVITY_SLOTS: '8',
+    CADENZA_TARGET_MEMORY_PERCENT: '95',
+  });
+  const endpoint = await endpointOf(worker);
+  await endpoint.ready();
+  const run = await client.start('clerk', 'go');
+  expect((await run.result()).turns).toBe(2);
+});
+
 test('metrics tell how many calls wait for a person, and for how long, also after a restart; one of two workers looks', async () => {
   const env = { CADENZA_APPROVALS_SECONDS: '1', TEST_BUILD: '1' };
   const runs = await Promise.all([1, 2, 3].map(async () => await client.start('payer', 'pay')));
