@@ -74,14 +74,19 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
   });
 }
 
+/**
+ * Workflow tasks under way at the same time. One thread runs them, and replays all that wake when workers were restarted: those that it has
+ * not come to within a workflow task's 10 seconds are lost to the worker, while in Temporal's queue they can wait.
+ */
+const workflowTasks = 16;
+
 /** How many calls are taken on at the same time. */
 function slotsOf(settings: WorkerEnvironment, memory: AppliedMemory): Partial<WorkerOptions> {
   const { CADENZA_SLOTS: kind, CADENZA_ACTIVITY_SLOTS: slots } = settings;
   if (kind === 'fixed')
     return {
       maxConcurrentActivityTaskExecutions: slots ?? memory.activitySlots,
-      // Not more at once than can be kept.
-      maxConcurrentWorkflowTaskExecutions: Math.min(40, memory.maxCachedWorkflows),
+      maxConcurrentWorkflowTaskExecutions: Math.min(workflowTasks, memory.maxCachedWorkflows),
     };
   return {
     tuner: {
@@ -89,7 +94,7 @@ function slotsOf(settings: WorkerEnvironment, memory: AppliedMemory): Partial<Wo
         targetCpuUsage: settings.CADENZA_TARGET_CPU_PERCENT / 100,
         targetMemoryUsage: settings.CADENZA_TARGET_MEMORY_PERCENT / 100,
       },
-      workflowTaskSlotOptions: { maximumSlots: Math.min(40, memory.maxCachedWorkflows) },
+      workflowTaskSlotOptions: { maximumSlots: Math.min(workflowTasks, memory.maxCachedWorkflows) },
       activityTaskSlotOptions: { minimumSlots: 1, maximumSlots: slots ?? 1_000, rampThrottle: 50 },
     },
   };

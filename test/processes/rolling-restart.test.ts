@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { expect, inject, test, vi } from 'vitest';
 import { CadenzaClient } from 'cadenza/client';
+import { names } from '../../src/protocol.ts';
 import { createCountingProxy, type CountingProxy } from '../support/counting-proxy.ts';
 import { endpointOf } from '../support/processes/endpoint.ts';
 import { createLongModel } from '../support/processes/long-model.ts';
@@ -36,9 +37,10 @@ test('T10: all workers restart while 60 runs are open; each waking run has its h
   await before.stop();
 
   await using after = await startPair(taskQueue, model.baseURL);
+  const decision = { call: `turn-${pages + 1}.0`, verdict: 'approve' };
   await Promise.all(
-    handles.map(async (run) => {
-      await run.decide(`turn-${pages + 1}.0`, { verdict: 'approve' });
+    handles.map(async ({ workflowId }) => {
+      await temporal.workflow.getHandle(workflowId).signal(names.decide, { ...decision, id: randomUUID() });
     }),
   );
   const results = await Promise.all(handles.map(async (run) => await run.result()));
