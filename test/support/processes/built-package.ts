@@ -11,9 +11,7 @@ export async function buildPackage(): Promise<{ folder: string; [Symbol.dispose]
   mkdirSync(join(root, '.cache'), { recursive: true });
   const folder = mkdtempSync(join(root, '.cache', 'built-'));
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  await promisify(execFile)(process.execPath, [
-    compiler,
-    ...['-p', join(root, 'tsconfig.build.json'), '--outDir', folder, '--declaration', 'false'],
-  ]);
+  const options = ['-p', join(root, 'tsconfig.build.json'), '--outDir', folder, '--declaration', 'false'];
+  await promisify(execFile)(process.execPath, [compiler, ...options]);
   return { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
 }
