@@ -32,7 +32,7 @@ test('a worker with 512 MB takes hundreds of runs with long conversations, more 
       CADENZA_APPROVALS_SECONDS: '0',
       CADENZA_MEMORY_MB: String(megabytes),
     },
-    join(built.folder, 'worker/main.js'),
+    join(built.folder, 'dist/worker/main.js'),
     // Only the agents are found among the sources.
     ['--conditions=cadenza-source'],
   );
