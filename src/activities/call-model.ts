@@ -83,6 +83,7 @@ export async function callModel(
       digest: digestText(text, JSON.stringify(decision), definition.digest),
     };
     store.remember(runId, context.info.activityId, turn, text.length);
+    dependencies.metrics.turn(input.agent, definition.snapshot.model);
     const carried = decision.kind === 'handoff' ? sizeOf(decision.carried) : 0;
     return Buffer.byteLength(text) + carried > largestReply ? await storeInParts(context, turn, text) : turn;
   };

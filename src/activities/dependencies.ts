@@ -2,6 +2,7 @@ import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
 import type { StreamSink } from './live-text.ts';
 import type { McpPool } from './mcp/pool.ts';
+import type { ActivityMetrics } from './metrics.ts';
 import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
 import type { WorkerRule } from './policy.ts';
@@ -13,6 +14,7 @@ export interface ActivityDependencies {
   providers: Providers;
   store: TranscriptStore;
   prices: PriceTable;
+  metrics: ActivityMetrics;
   watch: ActivityWatch;
   /** Connections to servers of tools. */
   mcp: McpPool;

@@ -21,10 +21,22 @@ export function createActivities(dependencies: ActivityDependencies) {
     [names.callModel]: async (input: CallModelInput): Promise<ModelTurn> =>
       await callModel(dependencies, input),
     [names.executeTool]: async (input: ExecuteToolInput): Promise<ToolResult> =>
-      await executeTool(dependencies, input),
+      await counted(dependencies, input),
     [names.carryOver]: async (input: CarryOverInput): Promise<CarryOverResult> =>
       await carryOver(dependencies, input),
     [names.checkArguments]: async (input: CheckArgumentsInput): Promise<CheckedArguments> =>
       await checkArguments(dependencies, input),
   };
+}
+
+async function counted(dependencies: ActivityDependencies, input: ExecuteToolInput): Promise<ToolResult> {
+  const from = performance.now();
+  let result: ToolResult | undefined;
+  try {
+    result = await executeTool(dependencies, input);
+    return result;
+  } finally {
+    const seconds = (performance.now() - from) / 1_000;
+    dependencies.metrics.toolCall(input.agent, input.tool, seconds, result);
+  }
 }

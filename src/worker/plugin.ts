@@ -1,10 +1,17 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
-import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
+import {
+  Runtime,
+  type BundleOptions,
+  type ReplayWorkerOptions,
+  type Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
 import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
+import { ActivityMetrics } from '../activities/metrics.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
@@ -18,6 +25,8 @@ import {
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
+import { activityLogAttributes } from './operations/activity-log-attributes.ts';
+import { drainMs, warnOfShortDrain } from './operations/drain.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
 /** The argument of {@link CadenzaPlugin}. */
@@ -65,11 +74,18 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly sink: StreamSink | undefined;
   private readonly mcp = new McpPool();
   private watchdog: Watchdog | undefined;
+  private metrics: ActivityMetrics | undefined;
 
   constructor(options: CadenzaOptions) {
     super({ name: 'cadenza' });
     this.cadenza = options;
-    this.store = new TranscriptStore(options.transcripts);
+    this.store = new TranscriptStore({
+      ...options.transcripts,
+      onRead: (how) => {
+        this.metrics?.transcript(how);
+        options.transcripts?.onRead?.(how);
+      },
+    });
     this.sink = sinkOf(options.liveText);
     // At once, and not when a run comes: a worker with faulty agents must not start.
     createRegistry(options.agents);
@@ -83,11 +99,15 @@ export class CadenzaPlugin extends SimplePlugin {
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
     this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
+    this.metrics ??= new ActivityMetrics(Runtime.instance().metricMeter);
+    const registry = createRegistry(this.cadenza.agents);
+    warnOfShortDrain(registry, options.shutdownGraceTime);
     const activities = createActivities({
-      registry: createRegistry(this.cadenza.agents),
+      registry,
       providers: new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers),
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
+      metrics: this.metrics,
       watch: this.watchdog ?? noWatch,
       ...(this.sink && { sink: this.sink }),
       policy: this.cadenza.policy ?? [],
@@ -102,12 +122,16 @@ export class CadenzaPlugin extends SimplePlugin {
     const bundled = options.workflowBundle !== undefined;
     return super.configureWorker({
       // A stopping worker lets model calls finish that are already paid for.
-      shutdownGraceTime: '10 minutes',
+      shutdownGraceTime: drainMs(registry),
       // A dead worker must be noticed by its missing heartbeats within 15 seconds.
       maxHeartbeatThrottleInterval: '3 seconds',
       // What waits for a worker that is gone goes to another after this.
       stickyQueueScheduleToStartTimeout: '5 seconds',
       ...options,
+      interceptors: {
+        ...options.interceptors,
+        activity: [...(options.interceptors?.activity ?? []), activityLogAttributes],
+      },
       activities: { ...options.activities, ...activities },
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
@@ -143,6 +167,10 @@ export class CadenzaPlugin extends SimplePlugin {
     return super.configureBundler({
       ...options,
       workflowsPath: entry,
+      workflowInterceptorModules: [
+        ...(options.workflowInterceptorModules ?? []),
+        modulePath('../workflows/log-attributes'),
+      ],
       webpackConfigHook: (config) => {
         const hooked = options.webpackConfigHook?.(config) ?? config;
         const alias = {

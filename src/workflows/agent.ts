@@ -11,11 +11,13 @@ import { handOver } from './delegation.ts';
 import { Inbox } from './inbox.ts';
 import { Leases } from './leases.ts';
 import { capped, defaultLimits, nothingSpent, totals } from './limits.ts';
+import { logWith } from './log-attributes.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
 import { callModel, knownType, shorten } from './model-turn.ts';
 import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
+import { countEnd, countStart } from './run-metrics.ts';
 import { runToolCalls } from './tool-calls.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
@@ -25,6 +27,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
   const run = newRun(start);
   const since = beginning(start);
+  const isContinued = start.continued !== undefined;
   // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
   delete start.conversation;
@@ -46,9 +49,14 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
   run.deadline.arm(run.limits.deadlineMs);
+  logWith(() => ({ agent: run.agent, turn: run.status.turn }));
+  if (!isContinued) countStart(run.agent);
   try {
-    return await run.deadline.bound(() => takeTurns(run, since));
+    const result = await run.deadline.bound(() => takeTurns(run, since));
+    countEnd(run.agent);
+    return result;
   } catch (thrown) {
+    countEnd(run.agent, thrown);
     throw withTotals(run, thrown);
   }
 }
