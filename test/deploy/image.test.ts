@@ -163,5 +163,6 @@ test(
     expect((await client.run('echo', 'Hello.')).output).toContain('Hello.');
     container.kill('SIGTERM');
     expect(await container.ended, container.output()).toEqual({ code: 0, signal: null });
+    await model.close();
   },
 );

@@ -26,7 +26,7 @@ export async function hasCommand(command: string, ...args: string[]): Promise<bo
 }
 
 /**
- * The path of a program that a Go module holds, such as `('sigs.k8s.io/kustomize/kustomize/v5', 'v5.8.3')`: built by the first who asks,
+ * The path of a program that a Go module holds, such as `('sigs.k8s.io/kustomize/kustomize/v5', 'v5.7.1')`: built by the first who asks,
  * and kept. `undefined` where neither the program nor Go is there; rejects where the build fails.
  */
 export async function goProgram(path: string, version: string): Promise<string | undefined> {
