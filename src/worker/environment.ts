@@ -1,118 +1,162 @@
 import { existsSync } from 'node:fs';
-import { isAbsolute, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { loadClientConfigProfile, loadClientConnectConfig } from '@temporalio/envconfig';
+import leven from 'leven';
 import { z } from 'zod';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
 import { defaultTaskQueue } from './create-worker.ts';
+import { providerVariables, readProviders } from './provider-environment.ts';
+import { documented, text, whole } from './variables.ts';
 
-/** What a worker process reads from its environment, besides Temporal's and the model provider's own variables. */
-const environmentSchema = z.object({
-  /** Module whose exports are the agents: a path from the working directory, or a package's name. */
-  CADENZA_AGENTS: z
-    .string({ error: 'set it to the module that exports your agents, such as ./dist/agents.js' })
-    .min(1),
-  /** Module whose exports are workflows that use the agents. Default: none. */
-  CADENZA_WORKFLOWS: z.string().min(1).optional(),
-  CADENZA_TASK_QUEUE: z.string().min(1).default(defaultTaskQueue),
-  /** Seconds a stopping worker waits for calls under way before it cancels them. */
-  CADENZA_DRAIN_SECONDS: z.coerce.number().int().min(0).max(86_400).default(600),
-  /** Megabytes of conversations kept in memory. */
-  CADENZA_TRANSCRIPT_CACHE_MB: z.coerce.number().int().min(0).default(64),
-  /** How the models of `OPENAI_BASE_URL` are asked. Default: `responses` at OpenAI and Azure, `chat` elsewhere. */
-  CADENZA_OPENAI_API: z.enum(['chat', 'responses']).optional(),
-  /** Names of further providers, with commas. Each has variables of its own, such as CADENZA_PROVIDER_LOCAL_BASE_URL for `local`. */
-  CADENZA_PROVIDERS: z
-    .string()
-    .default('')
-    .transform((text) =>
-      text
-        .split(',')
-        .map((name) => name.trim())
-        .filter(Boolean),
-    ),
+/**
+ * Every variable that a worker process reads, besides Temporal's own and those of named providers. A new one is added here alone: its row in
+ * docs/configuration.md is made by `scripts/configuration-table.ts`, and a test holds them equal.
+ */
+export const environmentSchema = z.object({
+  CADENZA_AGENTS: documented(text('the module that exports your agents, such as ./dist/agents.js'), {
+    description:
+      "Module whose exports are the agents: a path from the working directory, or a package's name.",
+  }),
+  CADENZA_WORKFLOWS: documented(text('a file of workflows').optional(), {
+    description: 'File whose exports are workflows that use the agents.',
+    default: 'none',
+  }),
+  CADENZA_TASK_QUEUE: documented(text('the name of a task queue').default(defaultTaskQueue), {
+    description: 'The task queue that the worker polls.',
+  }),
+  CADENZA_DRAIN_SECONDS: documented(whole(0, 86_400).default(600), {
+    description: 'Seconds a stopping worker waits for calls under way before it cancels them.',
+  }),
+  CADENZA_TRANSCRIPT_CACHE_MB: documented(whole(0, 1_048_576).default(64), {
+    description: 'Megabytes of conversations kept in memory; 0 keeps none.',
+  }),
+  OPENAI_API_KEY: documented(
+    text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
+    { description: "The default model provider's key.", secret: true },
+  ),
+  OPENAI_BASE_URL: documented(address().optional(), {
+    description: 'Address of another provider that speaks the same protocols.',
+    default: 'OpenAI',
+  }),
+  OPENAI_MODEL: documented(text("a model's name").default('gpt-5-mini'), {
+    description: 'The model of agents that name none.',
+  }),
+  CADENZA_OPENAI_API: documented(z.enum(['chat', 'responses']).optional(), {
+    description: 'How models of the default provider are asked: `responses` or `chat`.',
+    default: '`responses` at OpenAI and Azure, `chat` elsewhere',
+  }),
+  CADENZA_PROVIDERS: documented(
+    z
+      .string()
+      .default('')
+      .transform((names) =>
+        names
+          .split(',')
+          .map((name) => name.trim())
+          .filter(Boolean),
+      ),
+    {
+      description:
+        'Names of further providers, with commas. Each has variables of its own, such as `CADENZA_PROVIDER_LOCAL_BASE_URL` for `local`.',
+      default: 'none',
+    },
+  ),
+});
+
+/** Variables of the development server that `npm start`, `cadenza dev` and the tests bring up. A worker process does not read them. */
+export const developmentSchema = z.object({
+  CADENZA_TEMPORAL_CLI: documented(z.string().optional(), {
+    description: "Path of a Temporal CLI that is not on the machine's PATH.",
+    default: 'looked for, or installed',
+  }),
+  CADENZA_TEMPORAL_PORT: documented(z.string().optional(), {
+    description: 'Port of a local Temporal server; 0 takes any free one.',
+    default: '7233',
+  }),
+  CADENZA_CACHE_DIR: documented(z.string().optional(), {
+    description: 'Folder that keeps a Temporal CLI once it was installed.',
+    default: "the platform's place for such files",
+  }),
+  CADENZA_DATA_DIR: documented(z.string().optional(), {
+    description: 'Folder in which a development server keeps its runs.',
+    default: '`.cadenza`',
+  }),
 });
 
 /** The checked settings of a worker process. */
-export type WorkerEnvironment = z.infer<typeof environmentSchema>;
+export type WorkerEnvironment = z.infer<typeof environmentSchema> & {
+  /** The named providers, by their names. */
+  providers: Record<string, OpenAIProviderOptions>;
+};
 
-/** Reads the settings; throws a `TypeError` that lists every variable that is wrong. */
+/** Reads the settings; throws a `TypeError` that lists everything wrong with them, without the value of any. */
 export function readEnvironment(env: NodeJS.ProcessEnv = process.env): WorkerEnvironment {
-  const parsed = environmentSchema.safeParse(env);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `  - ${issue.path.join('.')}: ${issue.message}`);
-  throw new TypeError(`The worker cannot start with this environment:\n${problems.join('\n')}`);
+  const given = withoutEmpty(env);
+  const parsed = environmentSchema.safeParse(given);
+  const names = environmentSchema.shape.CADENZA_PROVIDERS.safeParse(given.CADENZA_PROVIDERS).data ?? [];
+  const { providers, problems } = readProviders(names, given);
+  const all = [
+    ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`),
+    ...problems,
+    ...temporalProblems(given),
+  ];
+  if (parsed.success && all.length === 0) return { ...parsed.data, providers };
+  throw new TypeError(
+    `The worker cannot start with this environment:\n${all.map((problem) => `  - ${problem}`).join('\n')}`,
+  );
 }
 
-const providerSchema = z.object({
-  BASE_URL: z.url({
-    error: 'set it to the address of the OpenAI-compatible API, such as http://127.0.0.1:11434/v1',
-  }),
-  /** Servers of one's own mostly ask for none. */
-  API_KEY: z.string().min(1).default('none'),
-  MODEL: z.string().min(1).optional(),
-  API: z.enum(['chat', 'responses']).optional(),
-  HEADERS: z
-    .string()
-    .transform((text, context) => {
-      try {
-        return z.record(z.string(), z.string()).parse(JSON.parse(text));
-      } catch {
-        context.addIssue({ code: 'custom', message: 'it must be a JSON object of texts' });
-        return z.NEVER;
-      }
-    })
-    .optional(),
-});
-
-/**
- * The further providers that the environment names: `CADENZA_PROVIDERS=local` and `CADENZA_PROVIDER_LOCAL_BASE_URL`, `…_API_KEY`, `…_MODEL`,
- * `…_API` and `…_HEADERS`. Throws a `TypeError` that lists every variable that is wrong, without its value.
- */
-export function readProviders(
-  names: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
-): Record<string, OpenAIProviderOptions> {
-  const problems: string[] = [];
-  const providers: Record<string, OpenAIProviderOptions> = {};
-  for (const name of names) {
-    const prefix = `CADENZA_PROVIDER_${name.toUpperCase().replaceAll('-', '_')}_`;
-    const values = Object.keys(providerSchema.shape).map((key) => [key, env[prefix + key] || undefined]);
-    const parsed = providerSchema.safeParse(Object.fromEntries(values));
-    if (!parsed.success) {
-      problems.push(
-        ...parsed.error.issues.map((issue) => `  - ${prefix}${issue.path[0] as string}: ${issue.message}`),
-      );
-      continue;
-    }
-    const { BASE_URL: baseURL, API_KEY: apiKey, MODEL: model, API: api, HEADERS: headers } = parsed.data;
-    providers[name] = {
-      baseURL,
-      apiKey,
-      // The worker's own variables are those of the default provider.
-      model: model ?? '',
-      ...(api && { api }),
-      ...(headers && { headers }),
-    };
-  }
-  if (problems.length > 0)
-    throw new TypeError(`The worker cannot start with these model providers:\n${problems.join('\n')}`);
-  return providers;
+/** What looks like a setting and is none, in words for a person: `CADENZA_AGENT is not known; did you mean CADENZA_AGENTS?` */
+export function unknownVariables(env: NodeJS.ProcessEnv = process.env): string[] {
+  const providers = environmentSchema.shape.CADENZA_PROVIDERS.safeParse(env.CADENZA_PROVIDERS).data ?? [];
+  const known = [
+    ...Object.keys(environmentSchema.shape),
+    ...Object.keys(developmentSchema.shape),
+    ...providers.flatMap(providerVariables),
+  ];
+  return Object.keys(env)
+    .filter((name) => name.startsWith('CADENZA_') && !known.includes(name))
+    .map((name) => {
+      const [near] = known
+        .map((other) => ({ other, far: leven(name, other) }))
+        // More than a few letters apart it is another word.
+        .filter(({ far }) => far <= 3)
+        .toSorted((a, b) => a.far - b.far);
+      if (near) return `${name} is not known; did you mean ${near.other}?`;
+      const provider = name.startsWith('CADENZA_PROVIDER_');
+      return `${name} is not known${provider ? '; CADENZA_PROVIDERS does not name its provider, or has no such variable' : ''}`;
+    });
 }
 
-/** Imports a module named by the environment. Throws an `Error` that names the variable. */
-export async function importNamed(variable: string, name: string): Promise<Record<string, unknown>> {
-  const isPath = name.startsWith('.') || isAbsolute(name);
+/** An empty text is how compose files and charts leave a variable out. */
+function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== '',
+    ),
+  );
+}
+
+/** What is wrong with the connection to Temporal, as far as it can be told without trying it. */
+function temporalProblems(env: Record<string, string>): string[] {
+  const { TEMPORAL_CONFIG_FILE: file } = env;
+  if (file !== undefined && !existsSync(file)) return ['TEMPORAL_CONFIG_FILE: there is no such file'];
   try {
-    return (await import(isPath ? pathToFileURL(resolve(name)).href : name)) as Record<string, unknown>;
+    const { tls } = loadClientConfigProfile({ overrideEnvVars: env });
+    if (!tls?.clientCert !== !tls?.clientKey) {
+      return [
+        'TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH (or …_DATA) belong together: one of the two is missing',
+      ];
+    }
+    loadClientConnectConfig({ overrideEnvVars: env });
+    return [];
   } catch (thrown) {
-    throw new Error(`${variable}=${name} could not be loaded: ${describeThrown(thrown)}`, { cause: thrown });
+    // What follows the first line quotes the file, and there may be a key in it.
+    const [why] = describeThrown(thrown).split('\n');
+    return [`TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or TEMPORAL_TLS_…: ${why}`];
   }
 }
 
-/** The file that `CADENZA_WORKFLOWS` names, with or without its ending. Throws an `Error` that names the variable. */
-export function workflowsFile(name: string): string {
-  const path = resolve(name);
-  if (['', '.ts', '.js'].some((ending) => existsSync(path + ending))) return path;
-  throw new Error(`CADENZA_WORKFLOWS=${name}: there is no such file (${path})`);
+function address() {
+  return z.url({ protocol: /^https?$/, error: 'set it to an address, such as http://127.0.0.1:11434/v1' });
 }

@@ -1,18 +1,25 @@
 import { createWorker } from './create-worker.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
-import { importNamed, readEnvironment, readProviders, workflowsFile } from './environment.ts';
+import { readEnvironment, unknownVariables } from './environment.ts';
+import { importNamed, workflowsFile } from './named-modules.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
   const settings = readEnvironment();
+  for (const problem of unknownVariables()) process.stderr.write(`cadenza worker: ${problem}\n`);
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
-  const { CADENZA_OPENAI_API: api } = settings;
-  const providers = Object.entries(readProviders(settings.CADENZA_PROVIDERS)).map(
+  const { CADENZA_OPENAI_API: api, OPENAI_BASE_URL: baseURL } = settings;
+  const providers = Object.entries(settings.providers).map(
     ([name, options]) => [name, openaiProvider(options)] as const,
   );
   const worker = await createWorker({
     agents,
-    ...(api && { provider: openaiProvider({ api }) }),
+    provider: openaiProvider({
+      apiKey: settings.OPENAI_API_KEY,
+      model: settings.OPENAI_MODEL,
+      ...(baseURL && { baseURL }),
+      ...(api && { api }),
+    }),
     providers: Object.fromEntries(providers),
     taskQueue: settings.CADENZA_TASK_QUEUE,
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
