@@ -12,8 +12,9 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { findFreePorts, LOOPBACK } from '../../../src/dev/temporal/ports.ts';
+import { LOOPBACK } from '../../../src/dev/temporal/ports.ts';
 import { spawnLeashed, type LeashedProcess } from '../../../src/dev/temporal/leash.ts';
+import { lastingPorts } from './lasting-ports.ts';
 
 const run = promisify(execFile);
 const startLimitMs = 120_000;
@@ -49,7 +50,7 @@ export async function startPostgres(folder: string): Promise<PostgresServer> {
   const programs = postgresPrograms();
   if (programs === undefined) throw new Error('PostgreSQL is not installed');
   const data = join(folder, 'data');
-  const { port } = await findFreePorts(undefined);
+  const [port = 0] = await lastingPorts(1);
   const as = await unprivileged();
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const passwordFile = join(folder, 'password');
@@ -111,7 +112,8 @@ class Server implements PostgresServer {
   async stop(signal: 'SIGINT' | 'SIGKILL' = 'SIGINT'): Promise<void> {
     const { running } = this;
     if (!running) return;
-    process.kill(running.child.pid ?? -1, signal);
+    // It may have ended by itself.
+    running.child.kill(signal);
     await running.exited;
     this.running = undefined;
   }

@@ -17,9 +17,10 @@ import { promisify } from 'node:util';
 import { isReady } from '../../../src/dev/temporal/check-server.ts';
 import { cacheFolder, findCli } from '../../../src/dev/temporal/find-cli.ts';
 import { spawnLeashed, type LeashedProcess } from '../../../src/dev/temporal/leash.ts';
-import { findFreePorts, LOOPBACK } from '../../../src/dev/temporal/ports.ts';
+import { LOOPBACK } from '../../../src/dev/temporal/ports.ts';
 import { composeServices } from '../compose-file.ts';
 import { goModule, goProgram } from '../go-program.ts';
+import { lastingPorts } from './lasting-ports.ts';
 import { postgresPrograms, startPostgres, type PostgresServer } from './postgres-server.ts';
 
 const run = promisify(execFile);
@@ -97,7 +98,7 @@ export async function startTemporalOnPostgres(programs: ServerPrograms): Promise
     server = await Server.create(folder, programs, postgres);
     await server.start({ ready: false });
     const { address } = server;
-    const namespace = await createNamespace(tools, address);
+    const namespace = await Promise.race([createNamespace(tools, address), server.failed()]);
     await server.ready();
     return { address, namespace, postgres, server, [Symbol.asyncDispose]: dispose };
   } catch (thrown) {
@@ -171,7 +172,7 @@ class Server implements TemporalServer {
 
   /** Writes its configuration: the image's template, with the compose file's variables and ports that are free here. */
   static async create(folder: string, programs: ServerPrograms, postgres: PostgresServer): Promise<Server> {
-    const ports = await freePorts(9);
+    const ports = await lastingPorts(9);
     const names = ['FRONTEND', 'HISTORY', 'MATCHING', 'WORKER'];
     const env = {
       ...composeServices()['temporal']?.environment,
@@ -213,6 +214,12 @@ class Server implements TemporalServer {
     if (ready) await this.ready();
   }
 
+  /** Rejects when it ends. */
+  async failed(): Promise<never> {
+    const end = await this.running?.exited;
+    throw new Error(`The Temporal server has ended: ${end?.how}`);
+  }
+
   async ready(): Promise<void> {
     const until = Date.now() + startLimitMs;
     let ended = false;
@@ -226,7 +233,8 @@ class Server implements TemporalServer {
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const { running } = this;
     if (!running) return;
-    process.kill(running.child.pid ?? -1, signal);
+    // It may have ended by itself.
+    running.child.kill(signal);
     await running.exited;
     this.running = undefined;
   }
@@ -249,14 +257,4 @@ function templateForServer(template: string): string {
     .replaceAll(/default \.Env\.(\w+) ("[^"]*"|\$\w+)/g, 'default $2 (env "$1")')
     .replaceAll(/\.Env\.(\w+)/g, '(env "$1")');
   return `# enable-template\n${rewritten}`;
-}
-
-/** Ports that nobody has now, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const found = new Set<number>();
-  while (found.size < count) {
-    const { port, uiPort } = await findFreePorts(undefined);
-    found.add(port).add(uiPort);
-  }
-  return [...found].slice(0, count);
 }
