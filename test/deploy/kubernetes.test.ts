@@ -17,7 +17,7 @@ beforeAll(async () => {
   else if (!(await hasCommand('pip', '--version'))) missing = 'pip is needed for the schemas of Kubernetes';
   if (missing !== undefined) return;
   built = {
-    plain: await kustomize(folder),
+    plain: await kustomize(`${folder}/base`),
     complete: await kustomize(`${folder}/example`),
   };
   const loaded = await Promise.all(releases.map(async (release) => await KubernetesSchemas.load(release)));
@@ -70,7 +70,8 @@ test("each object is valid by Kubernetes' own schemas, the oldest supported rele
   ]);
   expect(built['complete']?.map(({ kind }) => kind)).toContain('ScaledObject');
   for (const each of schemas)
-    for (const manifests of Object.values(built)) expect(manifests.flatMap((one) => each.problems(one))).toEqual([]);
+    for (const manifests of Object.values(built))
+      expect(manifests.flatMap((one) => each.problems(one))).toEqual([]);
 });
 
 test('a mistake in an object would be found', () => {
@@ -91,7 +92,8 @@ test('a worker gets more time to stop than it takes to drain', () => {
   const { spec } = find<Deployment>(built['plain'], 'Deployment').spec.template;
   const config = find<Manifest & { data: Record<string, string> }>(built['plain'], 'ConfigMap');
   const [container] = spec.containers;
-  const drain = Number(config.data['CADENZA_DRAIN_SECONDS']) + Number(container?.lifecycle.preStop.sleep.seconds);
+  const drain =
+    Number(config.data['CADENZA_DRAIN_SECONDS']) + Number(container?.lifecycle.preStop.sleep.seconds);
   expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(drain + 30);
 });
 
@@ -119,7 +121,10 @@ test('the names by which the objects find each other are the same', () => {
     const deployment = find<Deployment>(manifests, 'Deployment');
     const { matchLabels } = deployment.spec.selector;
     expect(deployment.spec.template.metadata.labels).toMatchObject(matchLabels);
-    const budget = find<Manifest & { spec: { selector: { matchLabels: object } } }>(manifests, 'PodDisruptionBudget');
+    const budget = find<Manifest & { spec: { selector: { matchLabels: object } } }>(
+      manifests,
+      'PodDisruptionBudget',
+    );
     expect(budget.spec.selector.matchLabels).toEqual(matchLabels);
     const service = find<Manifest & { spec: { selector: object } }>(manifests, 'Service');
     expect(service.spec.selector).toEqual(matchLabels);
@@ -136,7 +141,9 @@ test('the autoscaler looks at the queue that the workers take work from, and own
   const deployment = find<Deployment>(complete, 'Deployment');
   const config = find<Manifest & { data: Record<string, string> }>(complete, 'ConfigMap').data;
   const scaled = find<
-    Manifest & { spec: { scaleTargetRef: { name: string }; triggers: { metadata: Record<string, string> }[] } }
+    Manifest & {
+      spec: { scaleTargetRef: { name: string }; triggers: { metadata: Record<string, string> }[] };
+    }
   >(complete, 'ScaledObject');
   expect(deployment.spec.replicas).toBeUndefined();
   expect(scaled.spec.scaleTargetRef.name).toBe(deployment.metadata.name);
@@ -148,6 +155,10 @@ test('the autoscaler looks at the queue that the workers take work from, and own
 });
 
 test('no manifest holds a secret', () => {
-  expect(Object.values(built).flat().map(({ kind }) => kind)).not.toContain('Secret');
-  expect(readFileSync(`${folder}/config.yaml`, 'utf8')).not.toMatch(/KEY:/);
+  expect(
+    Object.values(built)
+      .flat()
+      .map(({ kind }) => kind),
+  ).not.toContain('Secret');
+  expect(readFileSync(`${folder}/base/config.yaml`, 'utf8')).not.toMatch(/KEY:/);
 });

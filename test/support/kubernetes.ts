@@ -85,7 +85,8 @@ function closed(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closed);
   if (schema === null || typeof schema !== 'object') return schema;
   const inner = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, closed(value)]));
-  const isObject = 'properties' in inner && typeof inner['properties'] === 'object' && inner['type'] === 'object';
+  const isObject =
+    'properties' in inner && typeof inner['properties'] === 'object' && inner['type'] === 'object';
   const isOpen = 'additionalProperties' in inner || inner['x-kubernetes-preserve-unknown-fields'] === true;
   return isObject && !isOpen ? { ...inner, additionalProperties: false } : inner;
 }
