@@ -17,18 +17,18 @@ FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --no-audit --no-fund
-COPY scripts/prune-dependencies.mjs scripts/
+COPY scripts/optional-dependencies.mjs scripts/prune-dependencies.mjs scripts/
+# An image has what a worker may be asked for: tools of MCP servers, traces. The lock file's versions, as everything here.
+RUN npm install --no-save --omit=dev --no-audit --no-fund $(node scripts/optional-dependencies.mjs)
 RUN node scripts/prune-dependencies.mjs
 # Agents that come with a package.json of their own find Cadenza too, and the same one as the worker.
 RUN ln -s .. node_modules/cadenza
 
 FROM ${NODE_IMAGE} AS runtime
-# The worker listens for the probes; nothing else needs a port. Drain is at least the longest model call, and whoever stops the container has
-# to wait longer than that.
+# The worker listens for the probes and for whoever reads its metrics; nothing else needs a port.
 ENV NODE_ENV=production \
     CADENZA_HTTP_HOST=0.0.0.0 \
-    CADENZA_HTTP_PORT=8080 \
-    CADENZA_DRAIN_SECONDS=600
+    CADENZA_HTTP_PORT=8080
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./
