@@ -6,29 +6,33 @@ export interface ComposeService {
   image?: string;
   environment?: Record<string, string>;
   entrypoint?: string[];
+  command?: string[];
+  stop_grace_period?: string;
   profiles?: string[];
   ports?: string[];
   volumes?: string[];
 }
 
-/** The services of docker-compose.yml as a shell without variables of its own sees them. */
-export function composeServices(): Record<string, ComposeService> {
+/** The services of docker-compose.yml as a shell with these variables sees them. */
+export function composeServices(env: Record<string, string> = {}): Record<string, ComposeService> {
   const text = readFileSync(new URL('../../docker-compose.yml', import.meta.url), 'utf8');
   const { services } = parse(text, { merge: true }) as { services: Record<string, ComposeService> };
-  return resolved(services) as Record<string, ComposeService>;
+  return resolved(services, env) as Record<string, ComposeService>;
 }
 
-/** Puts the defaults in the place of `${NAME:-default}`, and nothing in the place of `${NAME:+…}`. */
-function resolved(value: unknown): unknown {
-  if (typeof value === 'string') return withDefaults(value);
-  if (Array.isArray(value)) return value.map(resolved);
+function resolved(value: unknown, env: Record<string, string>): unknown {
+  if (typeof value === 'string') return interpolated(value, env);
+  if (Array.isArray(value)) return value.map((each) => resolved(each, env));
   if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, resolved(each)]));
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, resolved(each, env)]));
 }
 
-function withDefaults(text: string): string {
-  const inner = text.replaceAll(/\$\{\w+:([-+])([^${}]*)\}/g, (_whole, how, word: string) =>
-    how === '-' ? word : '',
+/** Resolves `${NAME:-default}` and `${NAME:+replacement}`, the innermost first. */
+function interpolated(text: string, env: Record<string, string>): string {
+  const inner = text.replaceAll(
+    /\$\{(\w+):([-+])([^${}]*)\}/g,
+    (_whole, name: string, how: string, word: string) =>
+      how === '-' ? env[name] || word : env[name] ? word : '',
   );
-  return inner === text ? text.replaceAll('$$', '$') : withDefaults(inner);
+  return inner === text ? text.replaceAll('$$', '$') : interpolated(inner, env);
 }

@@ -1,5 +1,5 @@
 import { cpSync, readdirSync, readFileSync } from 'node:fs';
-import { join, matchesGlob } from 'node:path';
+import { join } from 'node:path';
 
 /** Copies what `docker build` would send of a folder: all that its .dockerignore does not leave out. */
 export function copyBuildContext(from: string, to: string): void {
@@ -7,13 +7,14 @@ export function copyBuildContext(from: string, to: string): void {
   const rules = lines
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => ({ glob: line.replace(/^!/, ''), keeps: line.startsWith('!') }));
+    .map((line) => ({ glob: line.replace(/^!/, ''), keeps: line.startsWith('!') }))
+    .map((rule) => ({ ...rule, matches: patternOf(rule.glob) }));
 
   // The last rule that means a path or a folder above it counts.
   const isSent = (path: string) => {
     const parts = path.split('/');
     const paths = parts.map((_, at) => parts.slice(0, at + 1).join('/'));
-    const last = rules.findLast(({ glob }) => paths.some((each) => matchesGlob(each, glob)));
+    const last = rules.findLast(({ matches }) => paths.some((each) => matches.test(each)));
     return last?.keeps ?? true;
   };
   // A folder that is left out is looked into only where a rule names something in it.
@@ -31,4 +32,16 @@ export function copyBuildContext(from: string, to: string): void {
     }
   };
   copy('');
+}
+
+/** Docker's patterns: `*` is any part of a name, also of one that begins with a dot, and `**` any folders or none. */
+function patternOf(glob: string): RegExp {
+  const parts = glob.split('/').map((part) => {
+    if (part === '**') return '(?:[^/]+/)*';
+    return part
+      .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+      .replaceAll('*', '[^/]*')
+      .replaceAll('?', '[^/]');
+  });
+  return new RegExp(`^${parts.join('/').replaceAll('(?:[^/]+/)*/', '(?:[^/]+/)*')}$`);
 }
