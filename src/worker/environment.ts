@@ -30,18 +30,6 @@ export const environmentSchema = z.object({
   CADENZA_TRANSCRIPT_CACHE_MB: documented(whole(0, 1_048_576).default(64), {
     description: 'Megabytes of conversations kept in memory; 0 keeps none.',
   }),
-  CADENZA_BUILD_ID: documented(text('the id of this build').optional(), {
-    description:
-      "Turns Temporal's Worker Versioning on: the id of this build in the deployment that `CADENZA_DEPLOYMENT_NAME` names.",
-    default: 'none, without versions',
-  }),
-  CADENZA_DEPLOYMENT_NAME: documented(text('the name of a worker deployment').default('cadenza'), {
-    description: 'The worker deployment that the build is one of. Only with `CADENZA_BUILD_ID`.',
-  }),
-  CADENZA_VERSIONING: documented(z.enum(['PINNED', 'AUTO_UPGRADE']).default('PINNED'), {
-    description:
-      'What open runs do when there is a new build: `PINNED` stay on theirs, `AUTO_UPGRADE` go on with the new one. Only with `CADENZA_BUILD_ID`.',
-  }),
   OPENAI_API_KEY: documented(
     text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
     { description: "The default model provider's key.", secret: true },
@@ -73,6 +61,18 @@ export const environmentSchema = z.object({
       default: 'none',
     },
   ),
+  CADENZA_BUILD_ID: documented(text('the id of this build').optional(), {
+    description:
+      "Turns Temporal's Worker Versioning on: the id of this build in the deployment that `CADENZA_DEPLOYMENT_NAME` names.",
+    default: 'none, without versions',
+  }),
+  CADENZA_DEPLOYMENT_NAME: documented(text('the name of a worker deployment').default('cadenza'), {
+    description: 'The worker deployment that the build is one of. Only with `CADENZA_BUILD_ID`.',
+  }),
+  CADENZA_VERSIONING: documented(z.enum(['PINNED', 'AUTO_UPGRADE']).default('PINNED'), {
+    description:
+      'What open runs do when there is a new build: `PINNED` stay on theirs, `AUTO_UPGRADE` go on with the new one. Only with `CADENZA_BUILD_ID`.',
+  }),
 });
 
 /** Variables of the development server that `npm start`, `cadenza dev` and the tests bring up. A worker process does not read them. */

@@ -1,6 +1,7 @@
-import { createWorker, type CreateWorkerOptions } from './create-worker.ts';
+import { createWorker } from './create-worker.ts';
+import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
-import { readEnvironment, unknownVariables, type WorkerEnvironment } from './environment.ts';
+import { readEnvironment, unknownVariables } from './environment.ts';
 import { importNamed, workflowsFile } from './named-modules.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
@@ -22,24 +23,11 @@ export async function runWorker(): Promise<void> {
     }),
     providers: Object.fromEntries(providers),
     taskQueue: settings.CADENZA_TASK_QUEUE,
+    ...buildVersion(settings),
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
     transcripts: { cacheBytes: settings.CADENZA_TRANSCRIPT_CACHE_MB * 1024 * 1024 },
     shutdownGraceTime: settings.CADENZA_DRAIN_SECONDS * 1000,
-    ...versionOf(settings),
   });
   // The SDK's own handling of SIGTERM and SIGINT drains the worker; `run` returns when that is done.
   await worker.run();
-}
-
-/** What Temporal is told of the worker's build, where the environment names one. */
-function versionOf(settings: WorkerEnvironment): Pick<CreateWorkerOptions, 'workerDeploymentOptions'> {
-  const { CADENZA_BUILD_ID: buildId, CADENZA_DEPLOYMENT_NAME: deploymentName } = settings;
-  if (buildId === undefined) return {};
-  return {
-    workerDeploymentOptions: {
-      useWorkerVersioning: true,
-      version: { deploymentName, buildId },
-      defaultVersioningBehavior: settings.CADENZA_VERSIONING,
-    },
-  };
 }
