@@ -85,7 +85,10 @@ export class ImageBuilder {
       const path = join(source, name);
       if (!existsSync(path)) throw new Error(`COPY: there is no ${name} in ${from ?? 'the build context'}`);
       const into =
-        /\/$/.test(to) || (sources.length > 1 && !statSync(path).isDirectory()) || to === '.' || to === './';
+        to.endsWith('/') ||
+        (sources.length > 1 && !statSync(path).isDirectory()) ||
+        to === '.' ||
+        to === './';
       const end = into && !statSync(path).isDirectory() ? join(target, basename(name)) : target;
       mkdirSync(dirname(end), { recursive: true });
       cpSync(path, end, { recursive: true, verbatimSymlinks: true });
