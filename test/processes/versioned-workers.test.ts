@@ -61,4 +61,4 @@ test('with CADENZA_BUILD_ID a run that waits for a person stays on its build, an
   expect((await cadenza.get('versioned-a').result()).output).toBe('build one');
   expect((await cadenza.get('versioned-b').result()).output).toBe('build two');
   await server.close();
-}, 180_000);
+}, 300_000);

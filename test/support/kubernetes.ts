@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Ajv, type ValidateFunction } from 'ajv';
+import { Ajv2020 as Ajv, type ValidateFunction } from 'ajv/dist/2020.js';
 import { parse, parseAllDocuments } from 'yaml';
 import { goModule, goProgram, hasCommand, testCache } from './go-program.ts';
 
@@ -34,7 +34,7 @@ export class KubernetesSchemas {
   private constructor(folder: string, keda: string) {
     this.folder = folder;
     this.keda = keda;
-    this.ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true });
+    this.ajv = new Ajv({ strict: false, validateFormats: false, validateSchema: false, allErrors: true });
     this.ajv.addSchema(this.read('_definitions.json'), '_definitions.json');
   }
 
