@@ -1,10 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chownSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Image } from './build-image.ts';
+import { limitMemory, type MemoryLimit } from './memory-limit.ts';
 
 const run = promisify(execFile);
 const startLimitMs = 60_000;
@@ -15,6 +17,8 @@ export interface ContainerOptions {
   /** Folders of this machine by their places in the container, where it may write. */
   volumes?: Record<string, string>;
   command?: string[];
+  /** Bytes; whoever needs more is ended by the kernel. Where the machine cannot do that, there is no limit. */
+  memory?: number;
 }
 
 /** A process in an image's file system, as a container engine runs it. */
@@ -26,8 +30,8 @@ export interface Container {
   said(text: string): Promise<void>;
   /** Runs the image's health check in the container; returns its exit code. */
   checkHealth(): Promise<number>;
-  /** The most memory that the first process has had, in bytes. */
-  peakMemory(): number;
+  /** Whether there is the limit that was asked for. */
+  readonly isLimited: boolean;
   /** Sends a signal to the first process alone, as `docker stop` does. */
   kill(signal: NodeJS.Signals): void;
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
@@ -48,12 +52,16 @@ export async function runContainer(image: Image, options: ContainerOptions): Pro
     chownSync(outer, uid, gid);
   }
   const mounts = volumes.map(([inner, outer]) => `mount --bind '${outer}' '${join(root, inner)}'`);
+  const limit =
+    options.memory === undefined ? undefined : limitMemory(`cadenza-${randomUUID()}`, options.memory);
   const script = [
+    ...(limit ? [`echo $$ > '${limit.processes}'`] : []),
     `mount --bind '${root}' '${root}'`,
+    `mount -t proc proc '${root}/proc'`,
+    ...controlGroups(root, limit),
+    ...mounts,
     `mount -o remount,bind,ro '${root}'`,
     `mount -t tmpfs tmpfs '${root}/tmp'`,
-    `mount -t proc proc '${root}/proc'`,
-    ...mounts,
     `cd '${root}${image.workingDirectory}'`,
     `exec chroot '${root}' setpriv --reuid=${uid} --regid=${gid} --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all ` +
       `/bin/sh -c 'cd "$0" && exec "$@"' '${image.workingDirectory}' "$@"`,
@@ -95,15 +103,23 @@ export async function runContainer(image: Image, options: ContainerOptions): Pro
       );
       return 'code' in checked ? Number(checked.code) : 0;
     },
-    peakMemory: () =>
-      1024 * Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]),
+    isLimited: limit !== undefined,
     kill: (signal) => process.kill(pid, signal),
     ended,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await ended;
+      await limit?.remove();
     },
   };
+}
+
+/** Shows the container the control groups, as engines do: Node looks there for how much memory it has. */
+function controlGroups(root: string, limit: MemoryLimit | undefined): string[] {
+  if (!limit) return [];
+  const inner = join(root, limit.mount);
+  mkdirSync(inner, { recursive: true });
+  return [`mount --bind '${limit.mount}' '${inner}'`, `mount -o remount,bind,ro '${inner}'`];
 }
 
 /** The child of `unshare`, once it is there. */
