@@ -101,6 +101,18 @@ export const environmentSchema = z.object({
       default: 'none',
     },
   ),
+  CADENZA_BUILD_ID: documented(text('the id of this build').optional(), {
+    description:
+      "Turns Temporal's Worker Versioning on: the id of this build in the deployment that `CADENZA_DEPLOYMENT_NAME` names.",
+    default: 'none, without versions',
+  }),
+  CADENZA_DEPLOYMENT_NAME: documented(text('the name of a worker deployment').default('cadenza'), {
+    description: 'The worker deployment that the build is one of. Only with `CADENZA_BUILD_ID`.',
+  }),
+  CADENZA_VERSIONING: documented(z.enum(['PINNED', 'AUTO_UPGRADE']).default('PINNED'), {
+    description:
+      'What open runs do when there is a new build: `PINNED` stay on theirs, `AUTO_UPGRADE` go on with the new one. Only with `CADENZA_BUILD_ID`.',
+  }),
 });
 
 /** Variables of the development server that `npm start`, `cadenza dev` and the tests bring up. A worker process does not read them. */

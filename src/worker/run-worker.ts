@@ -1,6 +1,7 @@
 import { Runtime, type Worker, type WorkerOptions } from '@temporalio/worker';
 import type { LogLevel } from '@temporalio/common';
 import { createWorker } from './create-worker.ts';
+import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { readEnvironment, unknownVariables, type WorkerEnvironment } from './environment.ts';
 import { importNamed, workflowsFile } from './named-modules.ts';
@@ -63,6 +64,7 @@ async function workerOf(settings: WorkerEnvironment, memory: MemoryBudget): Prom
     }),
     providers: Object.fromEntries(providers),
     taskQueue: settings.CADENZA_TASK_QUEUE,
+    ...buildVersion(settings),
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
     transcripts: { cacheBytes: transcriptBytes },
     maxCachedWorkflows: memory.maxCachedWorkflows,
