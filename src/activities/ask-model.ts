@@ -12,6 +12,7 @@ import type { ModelReply } from './models/model.ts';
 import { costOf } from './models/prices.ts';
 import { renderDefinition, type RenderedDefinition } from './render-definition.ts';
 import { runHistory } from './run-history.ts';
+import { noTracing } from './tracing.ts';
 
 /** What came of asking: the reply and what it was asked with, or a conversation that had to be made shorter first. */
 export type Asked = { reply: ModelReply; definition: RenderedDefinition } | { shorter: ModelTurn };
@@ -138,12 +139,17 @@ async function send(
   const provider = dependencies.providers.get(named);
   if (!provider) throw failure('ModelUnavailable', `this worker has no model provider "${named}"`);
   try {
-    return await provider.call(request(), {
-      signal,
-      attempt: context.info.attempt,
-      ...(named !== undefined && { named }),
-      ...(onText && { onText }),
-    });
+    const asked = request();
+    const { tracing = noTracing } = dependencies;
+    const about = { agent: input.agent, turn: input.turn, provider: provider.name, ...asked };
+    return await tracing.chat({ ...about, ...(named !== undefined && { named }) }, async () =>
+      provider.call(asked, {
+        signal,
+        attempt: context.info.attempt,
+        ...(named !== undefined && { named }),
+        ...(onText && { onText }),
+      }),
+    );
   } catch (thrown) {
     if (!timeout.aborted || context.cancellationSignal.aborted) throw thrown;
     if (deadline <= Date.now()) throw late();

@@ -18,6 +18,7 @@ import {
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
+import type { Tracing } from './tracing/create-tracing.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
 /** The argument of {@link CadenzaPlugin}. */
@@ -42,6 +43,8 @@ export interface CadenzaOptions {
    * Default: on this machine alone.
    */
   liveText?: StreamSink | LiveServerOptions | false;
+  /** Spans for runs, turns, model calls and tool calls: what `createTracing` made. A bundle made beforehand needs a plugin with it, too. */
+  tracing?: Tracing;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
@@ -83,12 +86,15 @@ export class CadenzaPlugin extends SimplePlugin {
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
     this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
+    const { tracing } = this.cadenza;
+    const providers = new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers);
     const activities = createActivities({
       registry: createRegistry(this.cadenza.agents),
-      providers: new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers),
+      providers,
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
       watch: this.watchdog ?? noWatch,
+      ...(tracing && { tracing: tracing.activities }),
       ...(this.sink && { sink: this.sink }),
       policy: this.cadenza.policy ?? [],
       mcp: this.mcp,
@@ -109,6 +115,13 @@ export class CadenzaPlugin extends SimplePlugin {
       stickyQueueScheduleToStartTimeout: '5 seconds',
       ...options,
       activities: { ...options.activities, ...activities },
+      ...(tracing && {
+        sinks: { ...options.sinks, ...tracing.sinks(providers.target().provider.name) },
+        interceptors: {
+          ...options.interceptors,
+          activity: [...(options.interceptors?.activity ?? []), tracing.interceptor],
+        },
+      }),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),
@@ -122,6 +135,7 @@ export class CadenzaPlugin extends SimplePlugin {
       await this.watchdog?.stop();
       await this.sink?.close?.();
       await this.mcp.close();
+      await this.cadenza.tracing?.shutdown();
     }
   }
 
@@ -139,9 +153,14 @@ export class CadenzaPlugin extends SimplePlugin {
   override configureBundler(options: BundleOptions): BundleOptions {
     const entry = modulePath('../workflows/entry');
     if (options.workflowsPath === entry) return super.configureBundler(options);
+    const workflowInterceptorModules = [
+      ...(options.workflowInterceptorModules ?? []),
+      ...(this.cadenza.tracing ? [modulePath('../workflows/tracing')] : []),
+    ];
     const userWorkflows = options.workflowsPath;
     return super.configureBundler({
       ...options,
+      workflowInterceptorModules,
       workflowsPath: entry,
       webpackConfigHook: (config) => {
         const hooked = options.webpackConfigHook?.(config) ?? config;

@@ -2,6 +2,7 @@ import { createWorker } from './create-worker.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { readEnvironment, unknownVariables } from './environment.ts';
 import { importNamed, workflowsFile } from './named-modules.ts';
+import { readTracingEnvironment } from './tracing/tracing-environment.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
@@ -14,6 +15,7 @@ export async function runWorker(): Promise<void> {
   );
   const worker = await createWorker({
     agents,
+    tracing: readTracingEnvironment().wanted,
     provider: openaiProvider({
       apiKey: settings.OPENAI_API_KEY,
       model: settings.OPENAI_MODEL,
