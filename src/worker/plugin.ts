@@ -141,8 +141,11 @@ export class CadenzaPlugin extends SimplePlugin {
 
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
     const bundled = options.workflowBundle !== undefined;
+    const { tracing } = this.cadenza;
     return super.configureReplayWorker({
       ...options,
+      // A replay tells of nothing, but its bundle asks for the sinks.
+      ...(tracing && { sinks: { ...options.sinks, ...tracing.sinks('') } }),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),

@@ -1,6 +1,6 @@
 /** OpenTelemetry's `SpanExporter`. By its shape, as the three below are, so that its packages are needed by those who trace alone. */
 interface SpanExporter {
-  export(spans: never[], done: (result: never) => void): void;
+  export(spans: never[], done: never): void;
   shutdown(): Promise<void>;
 }
 
