@@ -6,6 +6,7 @@ import type { ActivityMetrics } from './metrics.ts';
 import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
 import type { WorkerRule } from './policy.ts';
+import type { ActivityTracing } from './tracing.ts';
 import type { TranscriptStore } from './transcript-store.ts';
 
 /** What the activities of one worker share. */
@@ -18,6 +19,8 @@ export interface ActivityDependencies {
   watch: ActivityWatch;
   /** Connections to servers of tools. */
   mcp: McpPool;
+  /** Told of requests to models. */
+  tracing?: ActivityTracing;
   /** Where the text of replies can be watched. */
   sink?: StreamSink;
   /** The worker's rules about tool calls. */

@@ -2,6 +2,7 @@ import {
   Client,
   Connection,
   WorkflowExecutionAlreadyStartedError,
+  type ClientInterceptors,
   type ClientOptions,
   type ConnectionLike,
   type WorkflowStartOptions,
@@ -17,6 +18,7 @@ import { names, type AgentStart, type Json, type RunResult } from '../protocol.t
 import { summary } from '../summary.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
 import { RunHandle } from './run-handle.ts';
+import { traceInterceptor } from './tracing.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
 
 /** The argument of {@link createClient}. */
@@ -25,6 +27,8 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
   connection?: ConnectionLike;
   /** Where the agents' workers listen. Default `cadenza`. */
   taskQueue?: string;
+  /** Whether runs belong to the trace of OpenTelemetry's span that is active where they are started. Default `false`. */
+  tracing?: boolean;
 }
 
 /** How a run is started. */
@@ -72,16 +76,24 @@ const longestMessage = 128 * 1024 * 1024;
  * Throws what Temporal's `Connection.connect` throws when there is no server.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', ...rest } = options;
+  const { connection, taskQueue = 'cadenza', tracing = false, ...rest } = options;
+  const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace;
   const own = connection ? undefined : await connect(environment?.connectionOptions);
   const client = new Client({
     ...rest,
+    ...(interceptors && { interceptors }),
     connection: connection ?? (own as Connection),
     ...(namespace !== undefined && { namespace }),
   });
   return new CadenzaClient(client, taskQueue, async () => await own?.close());
+}
+
+async function withTracing(interceptors: ClientOptions['interceptors']): Promise<ClientInterceptors> {
+  const { workflow = [], ...others } = interceptors ?? {};
+  if (!Array.isArray(workflow)) throw new TypeError('With tracing, interceptors.workflow must be a list');
+  return { ...others, workflow: [...workflow, await traceInterceptor()] };
 }
 
 async function connect(options: Parameters<typeof Connection.connect>[0]): Promise<Connection> {

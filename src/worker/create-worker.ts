@@ -4,9 +4,14 @@ import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } 
 import { hostname } from 'node:os';
 import { connect } from './connect.ts';
 import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
+import { createTracing, type Tracing } from './tracing/create-tracing.ts';
+import type { TracingOptions } from './tracing/tracing-options.ts';
 
 /** The argument of {@link createWorker}: Cadenza's options and any of Temporal's own. */
-export interface CreateWorkerOptions extends CadenzaOptions, Omit<WorkerOptions, 'taskQueue' | 'connection'> {
+export interface CreateWorkerOptions
+  extends Omit<CadenzaOptions, 'tracing'>, Omit<WorkerOptions, 'taskQueue' | 'connection'> {
+  /** Spans for runs, turns, model calls and tool calls; `true`: as OpenTelemetry's environment variables say. Default: none. */
+  tracing?: Tracing | TracingOptions | boolean;
   /** Default `cadenza`. */
   taskQueue?: string;
   /** Default: made from the environment and Temporal's profiles (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE`, …). */
@@ -31,6 +36,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     policy,
     liveText,
     watchdog,
+    tracing: wanted = false,
     taskQueue = defaultTaskQueue,
     connection,
     plugins = [],
@@ -39,6 +45,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace ?? 'default';
   const identity = rest.identity ?? `${process.pid}@${hostname()}`;
+  const tracing = await tracingOf(wanted);
   const cadenza = new CadenzaPlugin({
     agents,
     ...(provider && { provider }),
@@ -51,6 +58,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),
     ...(watchdog && { watchdog }),
+    ...(tracing && { tracing }),
   });
   const own = connection ? undefined : await connect(environment?.connectionOptions, namespace);
   try {
@@ -66,6 +74,11 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     await own?.close();
     throw thrown;
   }
+}
+
+async function tracingOf(wanted: Tracing | TracingOptions | boolean): Promise<Tracing | undefined> {
+  if (typeof wanted === 'object' && 'interceptor' in wanted) return wanted;
+  return wanted === false ? undefined : await createTracing(wanted === true ? {} : wanted);
 }
 
 /** Closes a connection when the worker that it was made for has stopped. */

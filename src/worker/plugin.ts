@@ -27,6 +27,7 @@ import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
 import { drainMs, warnOfShortDrain } from './operations/drain.ts';
+import type { Tracing } from './tracing/create-tracing.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
 /** The argument of {@link CadenzaPlugin}. */
@@ -51,6 +52,8 @@ export interface CadenzaOptions {
    * Default: on this machine alone.
    */
   liveText?: StreamSink | LiveServerOptions | false;
+  /** Spans for runs, turns, model calls and tool calls: what `createTracing` made. A bundle made beforehand needs a plugin with it, too. */
+  tracing?: Tracing;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
@@ -102,13 +105,16 @@ export class CadenzaPlugin extends SimplePlugin {
     this.metrics ??= new ActivityMetrics(Runtime.instance().metricMeter);
     const registry = createRegistry(this.cadenza.agents);
     warnOfShortDrain(registry, options.shutdownGraceTime);
+    const { tracing } = this.cadenza;
+    const providers = new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers);
     const activities = createActivities({
       registry,
-      providers: new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers),
+      providers,
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
       metrics: this.metrics,
       watch: this.watchdog ?? noWatch,
+      ...(tracing && { tracing: tracing.activities }),
       ...(this.sink && { sink: this.sink }),
       policy: this.cadenza.policy ?? [],
       mcp: this.mcp,
@@ -130,9 +136,16 @@ export class CadenzaPlugin extends SimplePlugin {
       ...options,
       interceptors: {
         ...options.interceptors,
-        activity: [...(options.interceptors?.activity ?? []), activityLogAttributes],
+        activity: [
+          ...(options.interceptors?.activity ?? []),
+          activityLogAttributes,
+          ...(tracing ? [tracing.interceptor] : []),
+        ],
       },
       activities: { ...options.activities, ...activities },
+      ...(tracing && {
+        sinks: { ...options.sinks, ...tracing.sinks(providers.target().provider.name) },
+      }),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),
@@ -146,13 +159,17 @@ export class CadenzaPlugin extends SimplePlugin {
       await this.watchdog?.stop();
       await this.sink?.close?.();
       await this.mcp.close();
+      await this.cadenza.tracing?.shutdown();
     }
   }
 
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
     const bundled = options.workflowBundle !== undefined;
+    const { tracing } = this.cadenza;
     return super.configureReplayWorker({
       ...options,
+      // A replay tells of nothing, but its bundle asks for the sinks.
+      ...(tracing && { sinks: { ...options.sinks, ...tracing.sinks('') } }),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),
@@ -163,14 +180,16 @@ export class CadenzaPlugin extends SimplePlugin {
   override configureBundler(options: BundleOptions): BundleOptions {
     const entry = modulePath('../workflows/entry');
     if (options.workflowsPath === entry) return super.configureBundler(options);
+    const workflowInterceptorModules = [
+      ...(options.workflowInterceptorModules ?? []),
+      modulePath('../workflows/log-attributes'),
+      ...(this.cadenza.tracing ? [modulePath('../workflows/tracing')] : []),
+    ];
     const userWorkflows = options.workflowsPath;
     return super.configureBundler({
       ...options,
+      workflowInterceptorModules,
       workflowsPath: entry,
-      workflowInterceptorModules: [
-        ...(options.workflowInterceptorModules ?? []),
-        modulePath('../workflows/log-attributes'),
-      ],
       webpackConfigHook: (config) => {
         const hooked = options.webpackConfigHook?.(config) ?? config;
         const alias = {

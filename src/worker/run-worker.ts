@@ -12,6 +12,7 @@ import { drainMs } from './operations/drain.ts';
 import { startHttpEndpoint } from './operations/http-endpoint.ts';
 import type { MemoryBudget } from './operations/memory-budget.ts';
 import { startTelemetry } from './operations/telemetry.ts';
+import { readTracingEnvironment } from './tracing/tracing-environment.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
@@ -56,6 +57,7 @@ async function workerOf(settings: WorkerEnvironment, memory: MemoryBudget): Prom
   );
   return await createWorker({
     agents,
+    tracing: readTracingEnvironment().wanted,
     provider: openaiProvider({
       apiKey: settings.OPENAI_API_KEY,
       model: settings.OPENAI_MODEL,

@@ -14,6 +14,7 @@ import { capped, defaultLimits, nothingSpent, totals } from './limits.ts';
 import { logWith } from './log-attributes.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
 import { callModel, knownType, shorten } from './model-turn.ts';
+import { observer } from './observer.ts';
 import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
@@ -133,11 +134,14 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     const messages = run.inbox.take();
     conversation?.answers(messages);
     since = [...since, ...run.background.take(), ...messages];
+    observer.current.turnBegan(run.agent, run.turn);
     try {
       const outcome = await takeTurn(run, since);
+      observer.current.turnEnded(run.turn);
       if ('result' in outcome) return outcome.result;
       since = outcome.since;
     } catch (thrown) {
+      observer.current.turnEnded(run.turn, thrown);
       // What the model was to be given stays for its next turn.
       if (!(thrown instanceof Stopped)) throw thrown;
     }

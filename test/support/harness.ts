@@ -88,7 +88,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     connection: own ?? temporal.nativeConnection,
     namespace: temporal.namespace,
     taskQueue,
-    workflowBundle: await bundle(plugin, workflows, dataConverter),
+    workflowBundle: await bundle(plugin, workflows, dataConverter, cadenza.tracing !== undefined),
     // A test's worker does not wait for calls that the test lets hang.
     shutdownGraceTime: 0,
     ...(dataConverter && { dataConverter }),
@@ -122,6 +122,7 @@ async function bundle(
   plugin: CadenzaPlugin,
   workflows?: URL,
   converter: DataConverter = {},
+  traced = false,
 ): Promise<WorkflowBundle> {
   const workflowsPath = fileURLToPath(
     workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url),
@@ -132,7 +133,7 @@ async function bundle(
     ...(payloadConverterPath !== undefined && { payloadConverterPath }),
     ...(failureConverterPath !== undefined && { failureConverterPath }),
   };
-  const key = JSON.stringify(paths);
+  const key = JSON.stringify({ ...paths, traced });
   const known = bundles.get(key) ?? bundleWorkflowCode({ ...paths, plugins: [plugin], logger: silent });
   bundles.set(key, known);
   return await known;

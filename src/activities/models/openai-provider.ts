@@ -115,10 +115,16 @@ function readAnswer(answer: unknown, attempt: number, source: ReplySource): Mode
       final: attempt >= mostMalformed,
     });
   }
-  if (!('failed' in reply)) return reply;
+  if (!('failed' in reply)) return { ...reply, ...answeredBy(answer) };
   const { code, message } = reply.failed;
   const said = `the model provider gave up (${code}): ${message}`.slice(0, 1_000);
   throw failure('ModelUnavailable', said, { final: attempt >= mostMalformed });
+}
+
+/** Who answered, and under which id, as far as the provider says so. */
+function answeredBy(answer: unknown): Pick<ModelReply, 'model' | 'id'> {
+  const { model, id } = answer as { model?: unknown; id?: unknown };
+  return { ...(typeof model === 'string' && { model }), ...(typeof id === 'string' && { id }) };
 }
 
 /** The services that have the Responses API for sure. */
