@@ -6,10 +6,12 @@ import {
   type ConnectionLike,
   type WorkflowStartOptions,
 } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentStart, type RunOptions } from '../agent-start.ts';
+import { chooseCodec, withChosenCodec } from '../codec/with-codec.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
@@ -25,6 +27,11 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
   connection?: ConnectionLike;
   /** Where the agents' workers listen. Default `cadenza`. */
   taskQueue?: string;
+  /**
+   * Encrypts what the client sends, and decrypts what it reads; workers need the same. Default: what the environment says
+   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
+   */
+  codec?: PayloadCodec | false;
 }
 
 /** How a run is started. */
@@ -72,12 +79,17 @@ const longestMessage = 128 * 1024 * 1024;
  * Throws what Temporal's `Connection.connect` throws when there is no server.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', ...rest } = options;
+  const { connection, taskQueue = 'cadenza', codec, ...rest } = options;
+  const { dataConverter } = rest;
+  // One that is loaded already is Temporal's own way to say: exactly this.
+  const loaded = dataConverter !== undefined && 'payloadConverter' in dataConverter;
+  const converter = loaded ? dataConverter : withChosenCodec(chooseCodec(codec), dataConverter);
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace;
   const own = connection ? undefined : await connect(environment?.connectionOptions);
   const client = new Client({
     ...rest,
+    dataConverter: converter,
     connection: connection ?? (own as Connection),
     ...(namespace !== undefined && { namespace }),
   });

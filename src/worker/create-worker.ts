@@ -30,6 +30,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     transcripts,
     policy,
     liveText,
+    codec,
     watchdog,
     taskQueue = defaultTaskQueue,
     connection,
@@ -47,6 +48,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(transcripts && { transcripts }),
     ...(policy && { policy }),
     ...(liveText !== undefined && { liveText }),
+    ...(codec !== undefined && { codec }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
+import type { PayloadCodec } from '@temporalio/common';
 import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
 import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
@@ -15,6 +16,8 @@ import {
   type TranscriptCounters,
   type TranscriptStoreOptions,
 } from '../activities/transcript-store.ts';
+import type { EncryptionCodec } from '../codec/encryption-codec.ts';
+import { chooseCodec, failureConverterPath, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
@@ -42,6 +45,11 @@ export interface CadenzaOptions {
    * Default: on this machine alone.
    */
   liveText?: StreamSink | LiveServerOptions | false;
+  /**
+   * Encrypts what the worker stores, and decrypts what it reads; clients need the same. Default: what the environment says
+   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
+   */
+  codec?: PayloadCodec | false;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
@@ -64,6 +72,7 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly store: TranscriptStore;
   private readonly sink: StreamSink | undefined;
   private readonly mcp = new McpPool();
+  private readonly codec: ChosenCodec;
   private watchdog: Watchdog | undefined;
 
   constructor(options: CadenzaOptions) {
@@ -71,6 +80,7 @@ export class CadenzaPlugin extends SimplePlugin {
     this.cadenza = options;
     this.store = new TranscriptStore(options.transcripts);
     this.sink = sinkOf(options.liveText);
+    this.codec = chooseCodec(options.codec);
     // At once, and not when a run comes: a worker with faulty agents must not start.
     createRegistry(options.agents);
     checkWorkerPolicy(options.policy ?? []);
@@ -108,6 +118,7 @@ export class CadenzaPlugin extends SimplePlugin {
       // What waits for a worker that is gone goes to another after this.
       stickyQueueScheduleToStartTimeout: '5 seconds',
       ...options,
+      dataConverter: withChosenCodec(this.codec, options.dataConverter),
       activities: { ...options.activities, ...activities },
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
@@ -127,8 +138,12 @@ export class CadenzaPlugin extends SimplePlugin {
 
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
     const bundled = options.workflowBundle !== undefined;
+    const { codec, encrypts } = this.codec;
+    // A history that was downloaded is replayed under other names.
+    const unbound = 'unbound' in codec ? (codec as EncryptionCodec).unbound : codec;
     return super.configureReplayWorker({
       ...options,
+      dataConverter: withChosenCodec({ codec: unbound, encrypts }, options.dataConverter),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),
@@ -141,7 +156,8 @@ export class CadenzaPlugin extends SimplePlugin {
     if (options.workflowsPath === entry) return super.configureBundler(options);
     const userWorkflows = options.workflowsPath;
     return super.configureBundler({
-      ...options,
+      ...(this.codec.encrypts && { failureConverterPath }),
+      ...definedOf(options),
       workflowsPath: entry,
       webpackConfigHook: (config) => {
         const hooked = options.webpackConfigHook?.(config) ?? config;
@@ -161,6 +177,13 @@ export class CadenzaPlugin extends SimplePlugin {
       },
     });
   }
+}
+
+/** The options that are given: a worker passes on what it has not got as `undefined`. */
+function definedOf(options: BundleOptions): BundleOptions {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as BundleOptions;
 }
 
 /** A module of this package, as the source or the build of it that runs. */
