@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes, type KeyObject
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import type { Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import protos from '@temporalio/proto';
 import { failure } from '../failures.ts';
 import { KeyRing, missingKey, type CodecKey, type KeyRingOptions } from './key-ring.ts';
 
@@ -25,7 +25,7 @@ export interface EncryptionCodec extends PayloadCodec {
   readonly keyIds: readonly string[];
 }
 
-const proto = temporal.api.common.v1.Payload;
+const proto = protos.temporal.api.common.v1.Payload;
 const encoding = 'binary/encrypted';
 const cipherName = 'cadenza-aes-256-gcm-1';
 const saltBytes = 16;
