@@ -5,20 +5,46 @@ import { z } from 'zod';
 import { encryptionCodec, type EncryptionCodec } from './encryption-codec.ts';
 import type { KeyRingOptions } from './key-ring.ts';
 
-const codecSchema = z.object({
-  /** File with the keys, one a line: `id:base64 of 32 bytes`. Lines that begin with # are left aside. */
-  CADENZA_CODEC_KEYS_FILE: z.string().min(1).optional(),
-  /** The keys themselves, with commas. */
-  CADENZA_CODEC_KEYS: z.string().min(1).optional(),
-  /** Which of them encrypts. Default: the only one. */
-  CADENZA_CODEC_KEY_ID: z.string().min(1).optional(),
-  /** Module whose export `unwrap` turns what stands in place of the keys into keys: a path from the working directory, or a package's name. */
-  CADENZA_CODEC_UNWRAP: z.string().min(1).optional(),
-  /** `true`: payloads of 1 KiB and more are deflated before they are encrypted. */
-  CADENZA_CODEC_COMPRESS: z.enum(['true', 'false']).default('false'),
-  /** `refuse`: payloads that are not encrypted are not read. */
-  CADENZA_CODEC_UNENCRYPTED: z.enum(['accept', 'refuse']).default('accept'),
-});
+/** The variables of the codec, which workers, clients and the command read alike; `meta` is what docs/configuration.md says of them. */
+export const codecVariables = {
+  CADENZA_CODEC_KEYS_FILE: z.string().min(1).optional().meta({
+    description:
+      'File with the keys that encrypt and decrypt payloads, one a line: `id:base64 of 32 bytes`. See [security](security.md).',
+  }),
+  CADENZA_CODEC_KEYS: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'The keys themselves, with commas, in place of a file.', secret: true }),
+  CADENZA_CODEC_KEY_ID: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'Which of the keys encrypts.', default: 'the only one' }),
+  CADENZA_CODEC_UNWRAP: z.string().min(1).optional().meta({
+    description:
+      "Module whose export `unwrap` makes keys of what stands in their place, by a key management service: a path from the working directory, or a package's name.",
+  }),
+  CADENZA_CODEC_COMPRESS: z
+    .enum(['true', 'false'])
+    .default('false')
+    .meta({ description: 'Whether payloads of 1 KiB and more are deflated before they are encrypted.' }),
+  CADENZA_CODEC_UNENCRYPTED: z
+    .enum(['accept', 'refuse'])
+    .default('accept')
+    .meta({ description: 'What is done with payloads that are not encrypted: `accept` or `refuse`.' }),
+};
+
+/** The variables of `cadenza codec-server`, besides those of the codec. */
+export const codecServerVariables = [
+  'CADENZA_CODEC_SERVER_TOKEN',
+  'CADENZA_CODEC_SERVER_JWKS',
+  'CADENZA_CODEC_SERVER_ISSUER',
+  'CADENZA_CODEC_SERVER_AUDIENCE',
+  'CADENZA_CODEC_SERVER_PERMISSIONS_CLAIM',
+] as const;
+
+const codecSchema = z.object(codecVariables);
 
 /**
  * The codec that the environment describes; `undefined` where it describes none. Throws a `TypeError` that names the variable, without its value.

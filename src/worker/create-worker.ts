@@ -31,6 +31,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     policy,
     liveText,
     codec,
+    secrets,
     watchdog,
     taskQueue = defaultTaskQueue,
     connection,
@@ -49,6 +50,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(policy && { policy }),
     ...(liveText !== undefined && { liveText }),
     ...(codec !== undefined && { codec }),
+    ...(secrets && { secrets }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),

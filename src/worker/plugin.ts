@@ -10,7 +10,8 @@ import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
-import { checkWorkerPolicy, type WorkerRule } from '../activities/policy.ts';
+import { checkWorkerPolicy, withUndeclared, type WorkerRule } from '../activities/policy.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
 import {
   TranscriptStore,
   type TranscriptCounters,
@@ -38,7 +39,11 @@ export interface CadenzaOptions {
    * sets it up by itself where it makes the connection.
    */
   watchdog?: WatchdogOptions;
-  /** Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final. */
+  /**
+   * Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final.
+   * Behind them stands one by which a person is asked about the calls of tools that say neither `effect` nor `needsApproval`; a rule with
+   * the id `undeclared` takes its place: `{ id: 'undeclared', undeclared: true, verdict: 'allow' }`.
+   */
   policy?: readonly WorkerRule[];
   /**
    * Where the text of replies can be watched while it is written: a sink of one's own, or options of the worker's own server; `false`: nowhere.
@@ -50,6 +55,11 @@ export interface CadenzaOptions {
    * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
    */
   codec?: PayloadCodec | false;
+  /**
+   * Values that must not be recorded, besides those that are known for secrets: the environment's variables whose names say so, headers and variables
+   * of MCP servers. They are replaced in failures and in what tools return. Shorter ones than 12 characters are left aside.
+   */
+  secrets?: readonly string[];
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
@@ -73,6 +83,8 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly sink: StreamSink | undefined;
   private readonly mcp = new McpPool();
   private readonly codec: ChosenCodec;
+  /** Takes known secrets out of texts. */
+  private readonly redactor: Redactor;
   private watchdog: Watchdog | undefined;
 
   constructor(options: CadenzaOptions) {
@@ -82,7 +94,12 @@ export class CadenzaPlugin extends SimplePlugin {
     this.sink = sinkOf(options.liveText);
     this.codec = chooseCodec(options.codec);
     // At once, and not when a run comes: a worker with faulty agents must not start.
-    createRegistry(options.agents);
+    const registry = createRegistry(options.agents);
+    this.redactor = new Redactor([
+      ...(options.secrets ?? []),
+      ...secretsOf(process.env),
+      ...serverSecrets(registry.names.flatMap((name) => registry.get(name) ?? [])),
+    ]);
     checkWorkerPolicy(options.policy ?? []);
   }
 
@@ -100,8 +117,9 @@ export class CadenzaPlugin extends SimplePlugin {
       prices: { ...defaultPrices, ...this.cadenza.prices },
       watch: this.watchdog ?? noWatch,
       ...(this.sink && { sink: this.sink }),
-      policy: this.cadenza.policy ?? [],
+      policy: withUndeclared(this.cadenza.policy),
       mcp: this.mcp,
+      redactor: this.redactor,
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
     if (taken.length > 0) {

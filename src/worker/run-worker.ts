@@ -1,10 +1,14 @@
+import { Redactor, secretsOf } from '../activities/secrets.ts';
 import { createWorker } from './create-worker.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { readEnvironment, unknownVariables } from './environment.ts';
 import { importNamed, workflowsFile } from './named-modules.ts';
+import { redactOutput } from './redacted-output.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
+  // Before anything is printed that may quote one.
+  redactOutput(new Redactor(secretsOf(process.env)));
   const settings = readEnvironment();
   for (const problem of unknownVariables()) process.stderr.write(`cadenza worker: ${problem}\n`);
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
