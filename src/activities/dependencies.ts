@@ -7,6 +7,7 @@ import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
 import type { WorkerRule } from './policy.ts';
 import type { ActivityTracing } from './tracing.ts';
+import type { Redactor } from './secrets.ts';
 import type { TranscriptStore } from './transcript-store.ts';
 
 /** What the activities of one worker share. */
@@ -25,4 +26,6 @@ export interface ActivityDependencies {
   sink?: StreamSink;
   /** The worker's rules about tool calls. */
   policy: readonly WorkerRule[];
+  /** Takes known secrets out of failures and tool results. */
+  redactor: Redactor;
 }

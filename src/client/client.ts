@@ -7,10 +7,12 @@ import {
   type ConnectionLike,
   type WorkflowStartOptions,
 } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentStart, type RunOptions } from '../agent-start.ts';
+import { chooseCodec, withChosenCodec } from '../codec/with-codec.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
@@ -29,6 +31,11 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
   taskQueue?: string;
   /** Whether runs belong to the trace of OpenTelemetry's span that is active where they are started. Default `false`. */
   tracing?: boolean;
+  /**
+   * Encrypts what the client sends, and decrypts what it reads; workers need the same. Default: what the environment says
+   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
+   */
+  codec?: PayloadCodec | false;
 }
 
 /** How a run is started. */
@@ -76,14 +83,19 @@ const longestMessage = 128 * 1024 * 1024;
  * Throws what Temporal's `Connection.connect` throws when there is no server.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', tracing = false, ...rest } = options;
+  const { connection, taskQueue = 'cadenza', tracing = false, codec, ...rest } = options;
   const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
+  const { dataConverter } = rest;
+  // One that is loaded already is Temporal's own way to say: exactly this.
+  const loaded = dataConverter !== undefined && 'payloadConverter' in dataConverter;
+  const converter = loaded ? dataConverter : withChosenCodec(chooseCodec(codec), dataConverter);
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace;
   const own = connection ? undefined : await connect(environment?.connectionOptions);
   const client = new Client({
     ...rest,
     ...(interceptors && { interceptors }),
+    dataConverter: converter,
     connection: connection ?? (own as Connection),
     ...(namespace !== undefined && { namespace }),
   });

@@ -35,6 +35,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     transcripts,
     policy,
     liveText,
+    codec,
+    secrets,
     watchdog,
     tracing: wanted = false,
     taskQueue = defaultTaskQueue,
@@ -54,6 +56,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(transcripts && { transcripts }),
     ...(policy && { policy }),
     ...(liveText !== undefined && { liveText }),
+    ...(codec !== undefined && { codec }),
+    ...(secrets && { secrets }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),

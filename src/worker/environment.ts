@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { loadClientConfigProfile, loadClientConnectConfig } from '@temporalio/envconfig';
 import leven from 'leven';
 import { z } from 'zod';
+import { codecFromEnvironment, codecServerVariables, codecVariables } from '../codec/environment.ts';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
 import { defaultTaskQueue } from './create-worker.ts';
@@ -85,6 +86,7 @@ export const environmentSchema = z.object({
     description: 'How models of the default provider are asked: `responses` or `chat`.',
     default: '`responses` at OpenAI and Azure, `chat` elsewhere',
   }),
+  ...codecVariables,
   CADENZA_PROVIDERS: documented(
     z
       .string()
@@ -151,6 +153,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): WorkerEnv
     ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`),
     ...problems,
     ...temporalProblems(given),
+    ...codecProblems(given),
   ];
   if (parsed.success && all.length === 0) return { ...parsed.data, providers };
   throw new TypeError(
@@ -164,6 +167,7 @@ export function unknownVariables(env: NodeJS.ProcessEnv = process.env): string[]
   const known = [
     ...Object.keys(environmentSchema.shape),
     ...Object.keys(developmentSchema.shape),
+    ...codecServerVariables,
     ...providers.flatMap(providerVariables),
   ];
   return Object.keys(env)
@@ -206,6 +210,17 @@ function temporalProblems(env: Record<string, string>): string[] {
     // What follows the first line quotes the file, and there may be a key in it.
     const [why] = describeThrown(thrown).split('\n');
     return [`TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or TEMPORAL_TLS_…: ${why}`];
+  }
+}
+
+/** What is wrong with the keys, as a whole; what is wrong with one variable is said already. */
+function codecProblems(env: Record<string, string>): string[] {
+  if (!z.object(codecVariables).safeParse(env).success) return [];
+  try {
+    codecFromEnvironment(env);
+    return [];
+  } catch (thrown) {
+    return [describeThrown(thrown)];
   }
 }
 

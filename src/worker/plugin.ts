@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
+import type { PayloadCodec } from '@temporalio/common';
 import {
   Runtime,
   type BundleOptions,
@@ -16,12 +17,15 @@ import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
-import { checkWorkerPolicy, type WorkerRule } from '../activities/policy.ts';
+import { checkWorkerPolicy, withUndeclared, type WorkerRule } from '../activities/policy.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
 import {
   TranscriptStore,
   type TranscriptCounters,
   type TranscriptStoreOptions,
 } from '../activities/transcript-store.ts';
+import type { EncryptionCodec } from '../codec/encryption-codec.ts';
+import { chooseCodec, failureConverterPath, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
@@ -45,7 +49,11 @@ export interface CadenzaOptions {
    * sets it up by itself where it makes the connection.
    */
   watchdog?: WatchdogOptions;
-  /** Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final. */
+  /**
+   * Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final.
+   * Behind them stands one by which a person is asked about the calls of tools that say neither `effect` nor `needsApproval`; a rule with
+   * the id `undeclared` takes its place: `{ id: 'undeclared', undeclared: true, verdict: 'allow' }`.
+   */
   policy?: readonly WorkerRule[];
   /**
    * Where the text of replies can be watched while it is written: a sink of one's own, or options of the worker's own server; `false`: nowhere.
@@ -54,6 +62,16 @@ export interface CadenzaOptions {
   liveText?: StreamSink | LiveServerOptions | false;
   /** Spans for runs, turns, model calls and tool calls: what `createTracing` made. A bundle made beforehand needs a plugin with it, too. */
   tracing?: Tracing;
+  /**
+   * Encrypts what the worker stores, and decrypts what it reads; clients need the same. Default: what the environment says
+   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
+   */
+  codec?: PayloadCodec | false;
+  /**
+   * Values that must not be recorded, besides those that are known for secrets: the environment's variables whose names say so, headers and variables
+   * of MCP servers. They are replaced in failures and in what tools return. Shorter ones than 12 characters are left aside.
+   */
+  secrets?: readonly string[];
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
@@ -76,6 +94,9 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly store: TranscriptStore;
   private readonly sink: StreamSink | undefined;
   private readonly mcp = new McpPool();
+  private readonly codec: ChosenCodec;
+  /** Takes known secrets out of texts. */
+  private readonly redactor: Redactor;
   private watchdog: Watchdog | undefined;
   private metrics: ActivityMetrics | undefined;
 
@@ -90,8 +111,14 @@ export class CadenzaPlugin extends SimplePlugin {
       },
     });
     this.sink = sinkOf(options.liveText);
+    this.codec = chooseCodec(options.codec);
     // At once, and not when a run comes: a worker with faulty agents must not start.
-    createRegistry(options.agents);
+    const registry = createRegistry(options.agents);
+    this.redactor = new Redactor([
+      ...(options.secrets ?? []),
+      ...secretsOf(process.env),
+      ...serverSecrets(registry.names.flatMap((name) => registry.get(name) ?? [])),
+    ]);
     checkWorkerPolicy(options.policy ?? []);
   }
 
@@ -116,8 +143,9 @@ export class CadenzaPlugin extends SimplePlugin {
       watch: this.watchdog ?? noWatch,
       ...(tracing && { tracing: tracing.activities }),
       ...(this.sink && { sink: this.sink }),
-      policy: this.cadenza.policy ?? [],
+      policy: withUndeclared(this.cadenza.policy),
       mcp: this.mcp,
+      redactor: this.redactor,
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
     if (taken.length > 0) {
@@ -142,6 +170,7 @@ export class CadenzaPlugin extends SimplePlugin {
           ...(tracing ? [tracing.interceptor] : []),
         ],
       },
+      dataConverter: withChosenCodec(this.codec, options.dataConverter),
       activities: { ...options.activities, ...activities },
       ...(tracing && {
         sinks: { ...options.sinks, ...tracing.sinks(providers.target().provider.name) },
@@ -166,10 +195,14 @@ export class CadenzaPlugin extends SimplePlugin {
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
     const bundled = options.workflowBundle !== undefined;
     const { tracing } = this.cadenza;
+    const { codec, encrypts } = this.codec;
+    // A history that was downloaded is replayed under other names.
+    const unbound = 'unbound' in codec ? (codec as EncryptionCodec).unbound : codec;
     return super.configureReplayWorker({
       ...options,
       // A replay tells of nothing, but its bundle asks for the sinks.
       ...(tracing && { sinks: { ...options.sinks, ...tracing.sinks('') } }),
+      dataConverter: withChosenCodec({ codec: unbound, encrypts }, options.dataConverter),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),
@@ -187,7 +220,8 @@ export class CadenzaPlugin extends SimplePlugin {
     ];
     const userWorkflows = options.workflowsPath;
     return super.configureBundler({
-      ...options,
+      ...(this.codec.encrypts && { failureConverterPath }),
+      ...definedOf(options),
       workflowInterceptorModules,
       workflowsPath: entry,
       webpackConfigHook: (config) => {
@@ -208,6 +242,13 @@ export class CadenzaPlugin extends SimplePlugin {
       },
     });
   }
+}
+
+/** The options that are given: a worker passes on what it has not got as `undefined`. */
+function definedOf(options: BundleOptions): BundleOptions {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as BundleOptions;
 }
 
 /** A module of this package, as the source or the build of it that runs. */

@@ -1,5 +1,6 @@
 import { Runtime, type Worker, type WorkerOptions } from '@temporalio/worker';
 import type { LogLevel } from '@temporalio/common';
+import { Redactor, secretsOf } from '../activities/secrets.ts';
 import { createWorker } from './create-worker.ts';
 import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
@@ -13,9 +14,12 @@ import { startHttpEndpoint } from './operations/http-endpoint.ts';
 import type { MemoryBudget } from './operations/memory-budget.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingEnvironment } from './tracing/tracing-environment.ts';
+import { redactOutput } from './redacted-output.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
+  // Before anything is printed that may quote one.
+  redactOutput(new Redactor(secretsOf(process.env)));
   const settings = readEnvironment();
   // First of all: the process may begin anew.
   const memory = applyMemory(settings.CADENZA_MEMORY_MB);
