@@ -35,6 +35,8 @@ export const failureTypes = {
   TranscriptCorrupt: 'end',
   /** An external store did not answer. */
   TranscriptUnavailable: 'retry',
+  /** An archive did not take a run that has ended, or the worker has none. The run itself is not touched by it. */
+  ArchiveUnavailable: 'retry',
   /** The conversation can be neither shortened nor carried into a run that continues this one. */
   ConversationTooLarge: 'end',
   TurnLimitReached: 'end',

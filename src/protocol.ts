@@ -110,6 +110,14 @@ export interface AgentStart {
   open?: OpenConversation;
   /** What an earlier run of the same chain left, where this one continues it. */
   continued?: ContinuedRun;
+  /** What whoever started the run knows of its workers; their first reply goes before it. */
+  features?: Features;
+}
+
+/** What the workers of a run are configured to do for it, beyond its turns. */
+export interface Features {
+  /** The run's history is archived when it closes. */
+  archive?: true;
 }
 
 /** How a conversation stays open. */
@@ -300,6 +308,8 @@ export interface ModelTurn {
   snapshot?: DefinitionSnapshot;
   /** The definition's limits, with the snapshot. The start's own limits go before them. */
   limits?: Limits;
+  /** What the worker is configured to do for the run, with the snapshot; absent where it is nothing. */
+  features?: Features;
   usage: Usage;
   /** US dollars; absent where the model's price is not known. */
   cost?: number;
@@ -429,6 +439,16 @@ export interface ExecuteToolInput {
   again?: number;
 }
 
+/** The argument of the `archiveRun` workflow, and the input of `storeArchive`. */
+export interface ArchiveRequest {
+  workflowId: string;
+  runId: string;
+  agent: string;
+}
+
+/** The result of `storeArchive`: where the archive is, or that the run has not ended yet. */
+export type ArchiveOutcome = { key: string; bytes: number } | { open: true };
+
 /** The result of `executeTool`. */
 export interface ToolResult {
   output: Json;
@@ -498,6 +518,8 @@ export const names = {
   changePolicy: 'changePolicy',
   inheritPolicy: 'inheritPolicy',
   policy: 'policy',
+  archiveRun: 'archiveRun',
+  storeArchive: 'storeArchive',
 } as const;
 
 /** The activity id of a turn's model call. */

@@ -1,5 +1,7 @@
 import {
   names,
+  type ArchiveOutcome,
+  type ArchiveRequest,
   type CallModelInput,
   type CarryOverInput,
   type CarryOverResult,
@@ -13,6 +15,7 @@ import { callModel } from './call-model.ts';
 import { carryOver } from './carry-over.ts';
 import { checkArguments } from './check-arguments.ts';
 import { executeTool } from './execute-tool.ts';
+import { storeArchive } from './store-archive.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
 /** The activities that agent runs call, by the names under which the workflow knows them. */
@@ -24,6 +27,8 @@ export function createActivities(dependencies: ActivityDependencies) {
       await executeTool(dependencies, input),
     [names.carryOver]: async (input: CarryOverInput): Promise<CarryOverResult> =>
       await carryOver(dependencies, input),
+    [names.storeArchive]: async (input: ArchiveRequest): Promise<ArchiveOutcome> =>
+      await storeArchive(dependencies, input),
     [names.checkArguments]: async (input: CheckArgumentsInput): Promise<CheckedArguments> =>
       await checkArguments(dependencies, input),
   };

@@ -2,6 +2,8 @@ import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import { hostname } from 'node:os';
+import { storageOptions } from '../storage/external-storage.ts';
+import { openStore } from '../storage/open-store.ts';
 import { connect } from './connect.ts';
 import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
 
@@ -30,6 +32,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     transcripts,
     policy,
     liveText,
+    storage,
+    archive,
     watchdog,
     taskQueue = defaultTaskQueue,
     connection,
@@ -39,6 +43,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace ?? 'default';
   const identity = rest.identity ?? `${process.pid}@${hostname()}`;
+  // At once: a worker that cannot reach its stores must not take work.
+  await readyStores(storage, archive);
   const cadenza = new CadenzaPlugin({
     agents,
     ...(provider && { provider }),
@@ -47,6 +53,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(transcripts && { transcripts }),
     ...(policy && { policy }),
     ...(liveText !== undefined && { liveText }),
+    ...(storage !== undefined && { storage }),
+    ...(archive !== undefined && { archive }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),
@@ -66,6 +74,17 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     await own?.close();
     throw thrown;
   }
+}
+
+async function readyStores(
+  storage: CadenzaOptions['storage'],
+  archive: CadenzaOptions['archive'],
+): Promise<void> {
+  const wanted = [
+    ...(storage === undefined ? [] : [storageOptions(storage).store]),
+    ...(archive === undefined || typeof archive === 'function' ? [] : [archive]),
+  ];
+  for (const location of wanted) await openStore(location).ready?.();
 }
 
 /** Closes a connection when the worker that it was made for has stopped. */

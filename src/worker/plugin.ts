@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
 import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
+import type { ArchiveTarget } from '../activities/dependencies.ts';
 import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
@@ -17,6 +18,10 @@ import {
 } from '../activities/transcript-store.ts';
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
+import { Archive } from '../storage/archive.ts';
+import type { ArchivedRun } from '../storage/archive-document.ts';
+import { withStorage, type StorageOptions } from '../storage/external-storage.ts';
+import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
@@ -42,8 +47,29 @@ export interface CadenzaOptions {
    * Default: on this machine alone.
    */
   liveText?: StreamSink | LiveServerOptions | false;
+  /**
+   * Where payloads that are too large for a history are stored: a folder's path, `s3://bucket/prefix?region=…&endpoint=…`, or a store of one's
+   * own. Clients need it too. Default: none. A `dataConverter` with external storage of its own goes before it.
+   */
+  storage?: StoreLocation | StorageOptions;
+  /**
+   * Where runs are kept when they have closed, beyond Temporal's retention: a folder's path, `s3://bucket/prefix`, a store, or a function that
+   * takes the archive. Default: nowhere.
+   */
+  archive?: StoreLocation | ((run: ArchivedRun) => Promise<void>);
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
+}
+
+function archiveTo(wanted: NonNullable<CadenzaOptions['archive']>): ArchiveTarget {
+  if (typeof wanted === 'function') {
+    return async (run) => {
+      await wanted(run);
+      return { key: '', bytes: 0 };
+    };
+  }
+  const store = openStore(wanted);
+  return async (run) => await new Archive(store, run.header.namespace).write(run);
 }
 
 function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
@@ -64,6 +90,7 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly store: TranscriptStore;
   private readonly sink: StreamSink | undefined;
   private readonly mcp = new McpPool();
+  private readonly archive: ArchiveTarget | undefined;
   private watchdog: Watchdog | undefined;
 
   constructor(options: CadenzaOptions) {
@@ -71,6 +98,7 @@ export class CadenzaPlugin extends SimplePlugin {
     this.cadenza = options;
     this.store = new TranscriptStore(options.transcripts);
     this.sink = sinkOf(options.liveText);
+    this.archive = options.archive === undefined ? undefined : archiveTo(options.archive);
     // At once, and not when a run comes: a worker with faulty agents must not start.
     createRegistry(options.agents);
     checkWorkerPolicy(options.policy ?? []);
@@ -91,6 +119,7 @@ export class CadenzaPlugin extends SimplePlugin {
       watch: this.watchdog ?? noWatch,
       ...(this.sink && { sink: this.sink }),
       policy: this.cadenza.policy ?? [],
+      ...(this.archive && { archive: this.archive }),
       mcp: this.mcp,
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
@@ -100,6 +129,7 @@ export class CadenzaPlugin extends SimplePlugin {
       );
     }
     const bundled = options.workflowBundle !== undefined;
+    const dataConverter = withStorage(options.dataConverter, this.cadenza.storage);
     return super.configureWorker({
       // A stopping worker lets model calls finish that are already paid for.
       shutdownGraceTime: '10 minutes',
@@ -108,6 +138,7 @@ export class CadenzaPlugin extends SimplePlugin {
       // What waits for a worker that is gone goes to another after this.
       stickyQueueScheduleToStartTimeout: '5 seconds',
       ...options,
+      ...(dataConverter && { dataConverter }),
       activities: { ...options.activities, ...activities },
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),

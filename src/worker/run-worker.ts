@@ -23,6 +23,13 @@ export async function runWorker(): Promise<void> {
     providers: Object.fromEntries(providers),
     taskQueue: settings.CADENZA_TASK_QUEUE,
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
+    ...(settings.CADENZA_STORAGE !== undefined && {
+      storage: {
+        store: settings.CADENZA_STORAGE,
+        thresholdBytes: settings.CADENZA_STORAGE_THRESHOLD_KB * 1024,
+      },
+    }),
+    ...(settings.CADENZA_ARCHIVE !== undefined && { archive: settings.CADENZA_ARCHIVE }),
     transcripts: { cacheBytes: settings.CADENZA_TRANSCRIPT_CACHE_MB * 1024 * 1024 },
     shutdownGraceTime: settings.CADENZA_DRAIN_SECONDS * 1000,
   });
