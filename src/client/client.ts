@@ -19,6 +19,7 @@ import { storageFromEnvironment, withStorage, type StorageOptions } from '../sto
 import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { summary } from '../summary.ts';
 import type { HistoryArchive } from '../transcript/history-events.ts';
+import { archiveChain, type ArchivedCopy } from './archive.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
 import { RunHandle } from './run-handle.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
@@ -74,6 +75,8 @@ export interface ListedRun {
 /** What a client works with besides Temporal's own. */
 export interface ClientParts {
   archive?: HistoryArchive;
+  /** The archive where it can also be written. */
+  store?: Archive;
   /** Runs are read from the archive alone, and no server is asked. */
   archiveOnly?: boolean;
 }
@@ -102,9 +105,10 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
     ...(namespace !== undefined && { namespace }),
     ...(dataConverter && { dataConverter }),
   });
-  const { namespace: space } = client.options;
+  const kept =
+    archive === undefined || archive === '' ? undefined : new Archive(openStore(archive), client.options.namespace);
   return new CadenzaClient(client, taskQueue, async () => await own?.close(), {
-    ...(archive !== undefined && { archive: new Archive(openStore(archive), space) }),
+    ...(kept && { archive: kept, store: kept }),
   });
 }
 
@@ -240,6 +244,25 @@ export class CadenzaClient {
         ...(typeof agent === 'string' && { agent }),
       };
     }
+  }
+
+  /** The same client, which looks at runs in that archive alone and asks no server. */
+  reading(archive: HistoryArchive): CadenzaClient {
+    return new CadenzaClient(this.temporal, this.taskQueue, this.closeOwn, {
+      ...this.parts,
+      archive,
+      archiveOnly: true,
+    });
+  }
+
+  /**
+   * Archives the closed runs of a chain that the workers did not archive: ended from outside, or from before there was an archive. Returns
+   * where they are; a run that is open is left out. Throws a `TypeError` where the client has no archive.
+   */
+  async archive(id: string): Promise<ArchivedCopy[]> {
+    const { store } = this.parts;
+    if (!store) throw new TypeError('The client has no archive: give createClient the `archive` option');
+    return await archiveChain(this.temporal, store, id);
   }
 
   /** Closes the connection, if {@link createClient} made it. */

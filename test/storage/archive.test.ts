@@ -126,7 +126,7 @@ test('T11: an archive replays like the history that it was made of', async () =>
 test('T11: a tree is shown from archives alone, also where no server is asked', async () => {
   const at = folder();
   const helper = defineAgent({ name: 'helper', description: 'Helps.', instructions: 'Help.' });
-  const boss = defineAgent({ name: 'boss', instructions: 'Ask.', delegates: [helper] });
+  const boss = defineAgent({ name: 'boss', instructions: 'Ask.', delegates: ['helper'] });
   await using harness = await startHarness({
     agents: [boss, helper],
     archive: at,
@@ -147,7 +147,9 @@ test('T11: a tree is shown from archives alone, also where no server is asked', 
   expect(tree.children[0]).toMatchObject({ agent: 'helper', output: 'helped' });
   const offline = withArchive(harness, at, true);
   expect(await readTree(offline, run.workflowId)).toEqual(tree);
-  for (const { workflowId } of [tree, ...tree.children]) await deleteRun(client, workflowId);
+  await Promise.all(
+    [tree, ...tree.children].map(async ({ workflowId }) => await deleteRun(client, workflowId)),
+  );
   expect(await readTree(client, run.workflowId)).toEqual(tree);
 }, 120_000);
 
@@ -175,15 +177,15 @@ test('T11: each run of a chain of continue-as-news is archived, and the chain is
   const client = withArchive(harness, at);
   const run = await client.start(patient, 'Begin.');
   await reached.opened;
-  await fillHistory(client, run.workflowId);
+  console.error('fill');await fillHistory(client, run.workflowId);console.error('filled')
   opened.open();
   await run.result();
-  await untilArchived(at, 2);
+  console.error('done');await untilArchived(at, 2);console.error('archived')
   const before = await kindsOf(client, run.workflowId);
   const requests = await client.get(run.workflowId).requests();
   expect(requests).toHaveLength(2);
   const { runId: newest } = await client.get(run.workflowId).status();
-  await deleteRun(client, run.workflowId, newest);
+  console.error('del1');await deleteRun(client, run.workflowId, newest);console.error('del2');
   await deleteRun(client, run.workflowId, run.runId);
   expect(await client.get(run.workflowId).requests()).toEqual(requests);
   expect(await kindsOf(client, run.workflowId)).toEqual(before);
@@ -214,7 +216,9 @@ test('T11: cancelled and failed runs are archived, also before their first reply
   await expect(cancelled.result()).rejects.toThrow(/cancelled by tester/);
   never.open();
   await untilArchived(at, 2);
-  for (const { workflowId } of [failed, cancelled]) await deleteRun(client, workflowId);
+  await Promise.all(
+    [failed, cancelled].map(async ({ workflowId }) => await deleteRun(client, workflowId)),
+  );
   expect(await client.get(failed.workflowId).status()).toMatchObject({ state: 'FAILED' });
   expect(await client.get(cancelled.workflowId).status()).toMatchObject({ state: 'CANCELLED' });
 }, 120_000);
