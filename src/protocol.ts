@@ -9,6 +9,7 @@ import type { ApprovalPlan, Uncertainty } from './decisions.ts';
 import type { PolicyRule } from './policy.ts';
 import type { CarriedConversation, ContinuedRun, RulesState } from './run-state.ts';
 
+export type * from './archive-request.ts';
 export type * from './decisions.ts';
 
 /** Any value that JSON can hold. */
@@ -438,16 +439,6 @@ export interface ExecuteToolInput {
   /** How often a person has said that the call is to be done again: part of its idempotency key. */
   again?: number;
 }
-
-/** The argument of the `archiveRun` workflow, and the input of `storeArchive`. */
-export interface ArchiveRequest {
-  workflowId: string;
-  runId: string;
-  agent: string;
-}
-
-/** The result of `storeArchive`: where the archive is, or that the run has not ended yet. */
-export type ArchiveOutcome = { key: string; bytes: number } | { open: true };
 
 /** The result of `executeTool`. */
 export interface ToolResult {

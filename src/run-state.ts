@@ -2,7 +2,15 @@
  * What a run hands to the one that continues it as new. Types alone: it is JSON, as everything that crosses a boundary.
  */
 import type { PolicyRule } from './policy.ts';
-import type { DefinitionSnapshot, Features, Item, Limits, Unconfirmed, Usage, UserMessage } from './protocol.ts';
+import type {
+  DefinitionSnapshot,
+  Features,
+  Item,
+  Limits,
+  Unconfirmed,
+  Usage,
+  UserMessage,
+} from './protocol.ts';
 
 /** Where a conversation stood when its run continued as new. */
 export interface ConversationState {

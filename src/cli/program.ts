@@ -89,11 +89,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   }
 }
 
-function addRuns(
-  program: Command,
-  on: On,
-  shown: (id: string, options: ShowOptions) => Promise<void>,
-): void {
+function addRuns(program: Command, on: On, shown: (id: string, options: ShowOptions) => Promise<void>): void {
   program
     .command('run')
     .description('start an agent and wait for its answer')
@@ -151,7 +147,9 @@ function addRuns(
     .description('archive a closed run that the workers did not archive')
     .argument('<id>')
     .option('--json', 'one JSON object a line')
-    .action(on(async (client, id: string, options: { json?: boolean }) => await archiveRuns(client, id, options)));
+    .action(
+      on(async (client, id: string, options: { json?: boolean }) => await archiveRuns(client, id, options)),
+    );
   addForks(program, on);
 }
 

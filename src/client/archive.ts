@@ -14,7 +14,11 @@ export interface ArchivedCopy {
 }
 
 /** Archives the closed runs of a chain that Temporal still has. Throws `WorkflowNotFoundError` for an id that it does not know. */
-export async function archiveChain(client: Client, archive: Archive, workflowId: string): Promise<ArchivedCopy[]> {
+export async function archiveChain(
+  client: Client,
+  archive: Archive,
+  workflowId: string,
+): Promise<ArchivedCopy[]> {
   const { workflow, options } = client;
   const { namespace, loadedDataConverter } = options;
   const { runId: newest } = await workflow.getHandle(workflowId).describe();

@@ -106,7 +106,9 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
     ...(dataConverter && { dataConverter }),
   });
   const kept =
-    archive === undefined || archive === '' ? undefined : new Archive(openStore(archive), client.options.namespace);
+    archive === undefined || archive === ''
+      ? undefined
+      : new Archive(openStore(archive), client.options.namespace);
   return new CadenzaClient(client, taskQueue, async () => await own?.close(), {
     ...(kept && { archive: kept, store: kept }),
   });

@@ -96,11 +96,7 @@ export async function forkRun(
   return id;
 }
 
-async function originOf(
-  from: ForkSource,
-  workflowId: string,
-  { turn, runId }: ForkOptions,
-): Promise<Origin> {
+async function originOf(from: ForkSource, workflowId: string, { turn, runId }: ForkOptions): Promise<Origin> {
   const newest = runId ?? (await from.newest());
   const chain = await chainOf(from.source, workflowId, newest);
   const turns: number[] = [];

@@ -50,7 +50,13 @@ export async function describeOrArchived(
   return { workflowId, runId: archived.runId, state, startedAt, closedAt };
 }
 
-function described({ workflowId, runId, status, startTime, closeTime }: WorkflowExecutionDescription): DescribedRun {
+function described({
+  workflowId,
+  runId,
+  status,
+  startTime,
+  closeTime,
+}: WorkflowExecutionDescription): DescribedRun {
   return {
     workflowId,
     runId,

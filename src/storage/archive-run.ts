@@ -1,4 +1,7 @@
-import { isReferencePayload, ExternalStorageRunner } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import {
+  isReferencePayload,
+  ExternalStorageRunner,
+} from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { ExternalStorage, Payload } from '@temporalio/common';
 import { failure } from '../failures.ts';
 import type { HistoryEvent } from '../transcript/history-events.ts';
@@ -35,7 +38,8 @@ export async function archivedRun(
 ): Promise<ArchivedRun> {
   const first = events[0]?.workflowExecutionStartedEventAttributes;
   const last = events.at(-1);
-  const state = last && closings[Object.keys(closings).find((name) => last[name as keyof HistoryEvent] != null) ?? ''];
+  const state =
+    last && closings[Object.keys(closings).find((name) => last[name as keyof HistoryEvent] != null) ?? ''];
   if (!first || !last || state === undefined)
     throw new TypeError(`the run ${workflowId}/${runId} is open: it can be archived once it has ended`);
   const inlined = await withExternal(events, storage);
@@ -95,7 +99,10 @@ async function withExternal(
 }
 
 /** A copy of what an event holds, with each reference replaced; what holds none stays the same object. */
-async function mapReferences(value: unknown, resolve: (payload: Payload) => Promise<Payload>): Promise<unknown> {
+async function mapReferences(
+  value: unknown,
+  resolve: (payload: Payload) => Promise<Payload>,
+): Promise<unknown> {
   if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) {
     const mapped: unknown[] = [];

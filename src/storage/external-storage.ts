@@ -1,4 +1,10 @@
-import { ExternalStorage, StorageDriverClaim, type DataConverter, type Payload, type StorageDriver } from '@temporalio/common';
+import {
+  ExternalStorage,
+  StorageDriverClaim,
+  type DataConverter,
+  type Payload,
+  type StorageDriver,
+} from '@temporalio/common';
 import { temporal } from '@temporalio/proto';
 import { keySegment, payloadPrefix, sha256 } from './keys.ts';
 import type { ObjectStore } from './object-store.ts';

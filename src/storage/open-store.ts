@@ -12,7 +12,8 @@ export function openStore(location: StoreLocation): ObjectStore {
   if (typeof location !== 'string') return location;
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(location)?.[1]?.toLowerCase();
   if (scheme === 's3') return s3Store(location);
-  if (scheme !== undefined && scheme !== 'file') throw unknown(location, `stores of the kind ${scheme}:// are not known`);
+  if (scheme !== undefined && scheme !== 'file')
+    throw unknown(location, `stores of the kind ${scheme}:// are not known`);
   if (scheme === 'file') return new FolderStore(new URL(location).pathname);
   if (location.trim() === '') throw unknown(location, 'it is empty');
   return new FolderStore(location);
@@ -21,7 +22,10 @@ export function openStore(location: StoreLocation): ObjectStore {
 function s3Store(location: string): ObjectStore {
   const url = new URL(location);
   if (url.username !== '' || url.password !== '')
-    throw unknown(`s3://${url.host}`, 'credentials do not belong into it; set AWS_ACCESS_KEY_ID and the like');
+    throw unknown(
+      `s3://${url.host}`,
+      'credentials do not belong into it; set AWS_ACCESS_KEY_ID and the like',
+    );
   if (url.host === '') throw unknown(location, 'it names no bucket');
   const names = ['region', 'endpoint', 'pathStyle'];
   const strange = [...url.searchParams.keys()].filter((name) => !names.includes(name));

@@ -1,5 +1,12 @@
+import type * as AwsS3 from '@aws-sdk/client-s3';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { checkKey, ObjectMissing, type ObjectOptions, type ObjectStore, type StoredObject } from './object-store.ts';
+import {
+  checkKey,
+  ObjectMissing,
+  type ObjectOptions,
+  type ObjectStore,
+  type StoredObject,
+} from './object-store.ts';
 
 /** The argument of {@link S3Store}. */
 export interface S3StoreOptions {
@@ -16,7 +23,7 @@ export interface S3StoreOptions {
   credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
 }
 
-type Sdk = typeof import('@aws-sdk/client-s3');
+type Sdk = typeof AwsS3;
 
 /** A bucket of S3, or of a service that speaks its protocol. Needs the package `@aws-sdk/client-s3`. */
 export class S3Store implements ObjectStore {

@@ -135,7 +135,7 @@ test('T11: a tree is shown from archives alone, also where no server is asked', 
       if (texts.includes('"Help.')) return { text: 'helped' };
       return texts.includes('helped')
         ? { text: 'all done' }
-        : { toolCalls: [{ name: 'helper', arguments: { task: 'the task' } }] };
+        : { toolCalls: [{ name: 'ask_helper', arguments: { task: 'the task' } }] };
     },
   });
   const client = withArchive(harness, at);
@@ -177,15 +177,15 @@ test('T11: each run of a chain of continue-as-news is archived, and the chain is
   const client = withArchive(harness, at);
   const run = await client.start(patient, 'Begin.');
   await reached.opened;
-  console.error('fill');await fillHistory(client, run.workflowId);console.error('filled')
+  await fillHistory(client, run.workflowId);
   opened.open();
   await run.result();
-  console.error('done');await untilArchived(at, 2);console.error('archived')
+  await untilArchived(at, 2);
   const before = await kindsOf(client, run.workflowId);
   const requests = await client.get(run.workflowId).requests();
   expect(requests).toHaveLength(2);
   const { runId: newest } = await client.get(run.workflowId).status();
-  console.error('del1');await deleteRun(client, run.workflowId, newest);console.error('del2');
+  await deleteRun(client, run.workflowId, newest);
   await deleteRun(client, run.workflowId, run.runId);
   expect(await client.get(run.workflowId).requests()).toEqual(requests);
   expect(await kindsOf(client, run.workflowId)).toEqual(before);
@@ -216,9 +216,7 @@ test('T11: cancelled and failed runs are archived, also before their first reply
   await expect(cancelled.result()).rejects.toThrow(/cancelled by tester/);
   never.open();
   await untilArchived(at, 2);
-  await Promise.all(
-    [failed, cancelled].map(async ({ workflowId }) => await deleteRun(client, workflowId)),
-  );
+  await Promise.all([failed, cancelled].map(async ({ workflowId }) => await deleteRun(client, workflowId)));
   expect(await client.get(failed.workflowId).status()).toMatchObject({ state: 'FAILED' });
   expect(await client.get(cancelled.workflowId).status()).toMatchObject({ state: 'CANCELLED' });
 }, 120_000);

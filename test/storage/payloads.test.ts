@@ -58,7 +58,8 @@ function keepsPayloads(open: () => ObjectStore): void {
       tools: [
         tool('keep', async () => 'what-was-kept'.repeat(1_000)),
         tool('lose', async () => {
-          for await (const { key } of store.list(payloadPrefix('default', workflowId))) await store.delete(key);
+          for await (const { key } of store.list(payloadPrefix('default', workflowId)))
+            await store.delete(key);
           return 'lost';
         }),
       ],
@@ -82,14 +83,19 @@ function keepsPayloads(open: () => ObjectStore): void {
     });
     expect(harness.server.requests).toHaveLength(2);
   }, 60_000);
+}
 
+/** What holds of archives in every store. */
+function keepsArchives(open: () => ObjectStore): void {
   test('T11: a run is archived there and read from there', async () => {
     const store = open();
     await using harness = await startHarness({ agents: [eventful], archive: store, respond: eventfulModel });
     const run = await harness.client.start(eventful, eventfulInput);
     await run.result();
     const archive = new Archive(store, 'default');
-    await vi.waitFor(async () => expect(await archive.find(run.workflowId)).toBeTruthy(), { timeout: 30_000 });
+    await vi.waitFor(async () => expect(await archive.find(run.workflowId)).toBeTruthy(), {
+      timeout: 30_000,
+    });
     const offline = new CadenzaClient(harness.client.temporal, harness.taskQueue, async () => undefined, {
       archive,
       archiveOnly: true,
@@ -98,7 +104,10 @@ function keepsPayloads(open: () => ObjectStore): void {
   }, 60_000);
 }
 
-describe('a folder', () => keepsPayloads(() => openStore(folder)));
+describe('a folder', () => {
+  keepsPayloads(() => openStore(folder));
+  keepsArchives(() => openStore(folder));
+});
 
 describe('S3', () => {
   let server: S3Server | undefined;
@@ -109,4 +118,5 @@ describe('S3', () => {
   beforeEach((context) => context.skip(!server));
 
   keepsPayloads(() => openStore(server?.location ?? ''));
+  keepsArchives(() => openStore(server?.location ?? ''));
 });

@@ -143,13 +143,22 @@ test('the environment says where payloads go and from which size on', () => {
     store: 'x',
     thresholdBytes: 65_536,
   });
-  expect(() => storageFromEnvironment({ CADENZA_STORAGE: 'x', CADENZA_STORAGE_THRESHOLD_KB: 'much' })).toThrow(
-    /must be a number of kilobytes/,
-  );
+  expect(() =>
+    storageFromEnvironment({ CADENZA_STORAGE: 'x', CADENZA_STORAGE_THRESHOLD_KB: 'much' }),
+  ).toThrow(/must be a number of kilobytes/);
 });
 
 test('names that differ only in case or in what a key cannot hold stay apart', () => {
-  const names = ['Order 7', 'order 7', 'order/7', 'order-7', '../order', 'ü', 'x'.repeat(300), 'x'.repeat(301)];
+  const names = [
+    'Order 7',
+    'order 7',
+    'order/7',
+    'order-7',
+    '../order',
+    'ü',
+    'x'.repeat(300),
+    'x'.repeat(301),
+  ];
   const segments = names.map((name) => keySegment(name).toLowerCase());
   expect(new Set(segments).size).toBe(names.length);
   for (const segment of segments) expect(segment).toMatch(/^[a-z0-9_.-]{17,80}$/);
