@@ -6,11 +6,12 @@
  */
 
 import type { ApprovalPlan, Uncertainty } from './decisions.ts';
+import type { Features } from './features.ts';
 import type { PolicyRule } from './policy.ts';
 import type { CarriedConversation, ContinuedRun, RulesState } from './run-state.ts';
 
-export type * from './archive-request.ts';
 export type * from './decisions.ts';
+export type * from './features.ts';
 
 /** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -113,12 +114,6 @@ export interface AgentStart {
   continued?: ContinuedRun;
   /** What whoever started the run knows of its workers; their first reply goes before it. */
   features?: Features;
-}
-
-/** What the workers of a run are configured to do for it, beyond its turns. */
-export interface Features {
-  /** The run's history is archived when it closes. */
-  archive?: true;
 }
 
 /** How a conversation stays open. */

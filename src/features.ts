@@ -1,6 +1,12 @@
 /**
- * What the archiving of a run is asked, and answers. Types alone: it is JSON, as everything that crosses a boundary.
+ * What workers do for a run beyond its turns. Types alone: it is JSON, as everything that crosses a boundary.
  */
+
+/** What the workers of a run are configured to do for it, beyond its turns. */
+export interface Features {
+  /** The run's history is archived when it closes. */
+  archive?: true;
+}
 
 /** The argument of the `archiveRun` workflow, and the input of `storeArchive`. */
 export interface ArchiveRequest {
