@@ -5,7 +5,7 @@ import {
   type Payload,
   type StorageDriver,
 } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { keySegment, payloadPrefix, sha256 } from './keys.ts';
 import type { ObjectStore } from './object-store.ts';
 import { openStore, type StoreLocation } from './open-store.ts';
@@ -24,7 +24,7 @@ export interface StorageOptions {
 /** Objects that one call stores or reads at once: enough for a store's latency, few enough for its rate limits. */
 const atOnce = 16;
 
-const payloadType = temporal.api.common.v1.Payload;
+const payloadType = proto.temporal.api.common.v1.Payload;
 
 /** Temporal's external storage in a folder, in S3 or in a store of one's own. Throws a `TypeError` for a location that is none. */
 export function externalStorage(options: StoreLocation | StorageOptions): ExternalStorage {
