@@ -43,6 +43,8 @@ export const failureTypes = {
   PayloadNotEncrypted: 'retry',
   /** An encrypted payload does not open: another key under the same id, or it was changed, or moved from another run. */
   PayloadUnreadable: 'retry',
+  /** An archive did not take a run that has ended, or the worker has none. The run itself is not touched by it. */
+  ArchiveUnavailable: 'retry',
   /** The conversation can be neither shortened nor carried into a run that continues this one. */
   ConversationTooLarge: 'end',
   TurnLimitReached: 'end',

@@ -1,5 +1,7 @@
 import {
   names,
+  type ArchiveOutcome,
+  type ArchiveRequest,
   type CallModelInput,
   type CarryOverInput,
   type CarryOverResult,
@@ -13,6 +15,7 @@ import { callModel } from './call-model.ts';
 import { carryOver } from './carry-over.ts';
 import { checkArguments } from './check-arguments.ts';
 import { executeTool } from './execute-tool.ts';
+import { storeArchive } from './store-archive.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
 /** The activities that agent runs call, by the names under which the workflow knows them. */
@@ -32,6 +35,7 @@ export function createActivities(dependencies: ActivityDependencies) {
     [names.executeTool]: activity<ExecuteToolInput, ToolResult>(counted),
     [names.carryOver]: activity<CarryOverInput, CarryOverResult>(carryOver),
     [names.checkArguments]: activity<CheckArgumentsInput, CheckedArguments>(checkArguments),
+    [names.storeArchive]: activity<ArchiveRequest, ArchiveOutcome>(storeArchive),
   };
 }
 

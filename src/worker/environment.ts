@@ -71,6 +71,18 @@ export const environmentSchema = z.object({
   CADENZA_LOG_LEVEL: documented(z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'), {
     description: 'The least level of what is logged. From `debug` on, words of failures are in it.',
   }),
+  CADENZA_STORAGE: documented(text('a folder, or s3://bucket/prefix').optional(), {
+    description:
+      'Where payloads that are large are stored: a folder, or `s3://bucket/prefix?region=…&endpoint=…`.',
+    default: 'in the histories',
+  }),
+  CADENZA_STORAGE_THRESHOLD_KB: documented(whole(0, 2_048).default(256), {
+    description: 'Kilobytes from which on a payload is stored there.',
+  }),
+  CADENZA_ARCHIVE: documented(text('a folder, or s3://bucket/prefix').optional(), {
+    description: "Where closed runs are kept beyond Temporal's retention: a folder, or `s3://bucket/prefix`.",
+    default: 'nowhere',
+  }),
   OPENAI_API_KEY: documented(
     text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
     { description: "The default model provider's key.", secret: true },

@@ -9,6 +9,7 @@ import {
   type Worker,
   type WorkerOptions,
 } from '@temporalio/worker';
+import type { ArchiveTarget } from '../activities/dependencies.ts';
 import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
@@ -28,6 +29,10 @@ import type { EncryptionCodec } from '../codec/encryption-codec.ts';
 import { chooseCodec, failureConverterPath, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
+import { Archive } from '../storage/archive.ts';
+import type { ArchivedRun } from '../storage/archive-document.ts';
+import { withStorage, type StorageOptions } from '../storage/external-storage.ts';
+import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
 import { drainMs, warnOfShortDrain } from './operations/drain.ts';
@@ -72,8 +77,29 @@ export interface CadenzaOptions {
    * of MCP servers. They are replaced in failures and in what tools return. Shorter ones than 12 characters are left aside.
    */
   secrets?: readonly string[];
+  /**
+   * Where payloads that are too large for a history are stored: a folder's path, `s3://bucket/prefix?region=…&endpoint=…`, or a store of one's
+   * own. Clients need it too. Default: none. A `dataConverter` with external storage of its own goes before it.
+   */
+  storage?: StoreLocation | StorageOptions;
+  /**
+   * Where runs are kept when they have closed, beyond Temporal's retention: a folder's path, `s3://bucket/prefix`, a store, or a function that
+   * takes the archive. Default: nowhere.
+   */
+  archive?: StoreLocation | ((run: ArchivedRun) => Promise<void>);
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
+}
+
+function archiveTo(wanted: NonNullable<CadenzaOptions['archive']>): ArchiveTarget {
+  if (typeof wanted === 'function') {
+    return async (run) => {
+      await wanted(run);
+      return { key: '', bytes: 0 };
+    };
+  }
+  const store = openStore(wanted);
+  return async (run) => await new Archive(store, run.header.namespace).write(run);
 }
 
 function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
@@ -97,6 +123,7 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly codec: ChosenCodec;
   /** Takes known secrets out of texts. */
   private readonly redactor: Redactor;
+  private readonly archive: ArchiveTarget | undefined;
   private watchdog: Watchdog | undefined;
   private metrics: ActivityMetrics | undefined;
 
@@ -112,6 +139,7 @@ export class CadenzaPlugin extends SimplePlugin {
     });
     this.sink = sinkOf(options.liveText);
     this.codec = chooseCodec(options.codec);
+    this.archive = options.archive === undefined ? undefined : archiveTo(options.archive);
     // At once, and not when a run comes: a worker with faulty agents must not start.
     const registry = createRegistry(options.agents);
     this.redactor = new Redactor([
@@ -144,6 +172,7 @@ export class CadenzaPlugin extends SimplePlugin {
       ...(tracing && { tracing: tracing.activities }),
       ...(this.sink && { sink: this.sink }),
       policy: withUndeclared(this.cadenza.policy),
+      ...(this.archive && { archive: this.archive }),
       mcp: this.mcp,
       redactor: this.redactor,
     });
@@ -154,6 +183,10 @@ export class CadenzaPlugin extends SimplePlugin {
       );
     }
     const bundled = options.workflowBundle !== undefined;
+    const dataConverter = withStorage(
+      withChosenCodec(this.codec, options.dataConverter),
+      this.cadenza.storage,
+    );
     return super.configureWorker({
       // A stopping worker lets model calls finish that are already paid for.
       shutdownGraceTime: drainMs(registry),
@@ -170,7 +203,7 @@ export class CadenzaPlugin extends SimplePlugin {
           ...(tracing ? [tracing.interceptor] : []),
         ],
       },
-      dataConverter: withChosenCodec(this.codec, options.dataConverter),
+      ...(dataConverter && { dataConverter }),
       activities: { ...options.activities, ...activities },
       ...(tracing && {
         sinks: { ...options.sinks, ...tracing.sinks(providers.target().provider.name) },

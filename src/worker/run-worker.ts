@@ -72,6 +72,13 @@ async function workerOf(settings: WorkerEnvironment, memory: MemoryBudget): Prom
     taskQueue: settings.CADENZA_TASK_QUEUE,
     ...buildVersion(settings),
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
+    ...(settings.CADENZA_STORAGE !== undefined && {
+      storage: {
+        store: settings.CADENZA_STORAGE,
+        thresholdBytes: settings.CADENZA_STORAGE_THRESHOLD_KB * 1024,
+      },
+    }),
+    ...(settings.CADENZA_ARCHIVE !== undefined && { archive: settings.CADENZA_ARCHIVE }),
     transcripts: { cacheBytes: transcriptBytes },
     maxCachedWorkflows: memory.maxCachedWorkflows,
     ...slotsOf(settings, memory),

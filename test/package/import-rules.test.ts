@@ -92,6 +92,27 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '@temporalio/worker',
     ],
   },
+  'src/storage/archive.ts': {
+    may: [
+      './other.ts',
+      '../failures.ts',
+      'node:fs/promises',
+      '@aws-sdk/client-s3',
+      '@temporalio/common',
+      '@temporalio/common/lib/proto-utils.js',
+      '@temporalio/proto',
+    ],
+    mayNot: [
+      'zod',
+      'openai',
+      '../agents/registry.ts',
+      '../activities/index.ts',
+      '../client/client.ts',
+      '../worker/plugin.ts',
+      '@temporalio/client',
+      '@temporalio/worker',
+    ],
+  },
   'src/activities/models/model.ts': {
     may: [
       './other.ts',
