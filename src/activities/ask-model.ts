@@ -13,6 +13,7 @@ import type { ModelReply } from './models/model.ts';
 import { costOf } from './models/prices.ts';
 import { renderDefinition, type RenderedDefinition } from './render-definition.ts';
 import { runHistory } from './run-history.ts';
+import { noTracing } from './tracing.ts';
 
 /** What came of asking: the reply and what it was asked with, or a conversation that had to be made shorter first. */
 export type Asked = { reply: ModelReply; definition: RenderedDefinition } | { shorter: ModelTurn };
@@ -151,12 +152,17 @@ async function send(
     });
   };
   try {
-    const reply = await provider.call(request(), {
-      signal,
-      attempt: context.info.attempt,
-      ...(named !== undefined && { named }),
-      ...(onText && { onText }),
-    });
+    const asked = request();
+    const { tracing = noTracing } = dependencies;
+    const about = { agent: input.agent, turn: input.turn, provider: provider.name, ...asked };
+    const reply = await tracing.chat({ ...about, ...(named !== undefined && { named }) }, async () =>
+      provider.call(asked, {
+        signal,
+        attempt: context.info.attempt,
+        ...(named !== undefined && { named }),
+        ...(onText && { onText }),
+      }),
+    );
     count('ok', reply);
     return reply;
   } catch (thrown) {

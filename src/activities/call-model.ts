@@ -77,6 +77,7 @@ export async function callModel(
       definition: definition.digest,
       ...(!definition.known && { snapshot: definition.snapshot }),
       ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
+      ...(!definition.known && dependencies.archive && { features: { archive: true as const } }),
       usage: reply.usage,
       ...(cost !== undefined && { cost }),
       ...(context.info.attempt > 1 && { attempts: context.info.attempt }),

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { loadClientConfigProfile, loadClientConnectConfig } from '@temporalio/envconfig';
 import leven from 'leven';
 import { z } from 'zod';
+import { codecFromEnvironment, codecServerVariables, codecVariables } from '../codec/environment.ts';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
 import { defaultTaskQueue } from './create-worker.ts';
@@ -70,6 +71,18 @@ export const environmentSchema = z.object({
   CADENZA_LOG_LEVEL: documented(z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'), {
     description: 'The least level of what is logged. From `debug` on, words of failures are in it.',
   }),
+  CADENZA_STORAGE: documented(text('a folder, or s3://bucket/prefix').optional(), {
+    description:
+      'Where payloads that are large are stored: a folder, or `s3://bucket/prefix?region=…&endpoint=…`.',
+    default: 'in the histories',
+  }),
+  CADENZA_STORAGE_THRESHOLD_KB: documented(whole(0, 2_048).default(256), {
+    description: 'Kilobytes from which on a payload is stored there.',
+  }),
+  CADENZA_ARCHIVE: documented(text('a folder, or s3://bucket/prefix').optional(), {
+    description: "Where closed runs are kept beyond Temporal's retention: a folder, or `s3://bucket/prefix`.",
+    default: 'nowhere',
+  }),
   OPENAI_API_KEY: documented(
     text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
     { description: "The default model provider's key.", secret: true },
@@ -85,6 +98,7 @@ export const environmentSchema = z.object({
     description: 'How models of the default provider are asked: `responses` or `chat`.',
     default: '`responses` at OpenAI and Azure, `chat` elsewhere',
   }),
+  ...codecVariables,
   CADENZA_PROVIDERS: documented(
     z
       .string()
@@ -101,6 +115,18 @@ export const environmentSchema = z.object({
       default: 'none',
     },
   ),
+  CADENZA_BUILD_ID: documented(text('the id of this build').optional(), {
+    description:
+      "Turns Temporal's Worker Versioning on: the id of this build in the deployment that `CADENZA_DEPLOYMENT_NAME` names.",
+    default: 'none, without versions',
+  }),
+  CADENZA_DEPLOYMENT_NAME: documented(text('the name of a worker deployment').default('cadenza'), {
+    description: 'The worker deployment that the build is one of. Only with `CADENZA_BUILD_ID`.',
+  }),
+  CADENZA_VERSIONING: documented(z.enum(['PINNED', 'AUTO_UPGRADE']).default('PINNED'), {
+    description:
+      'What open runs do when there is a new build: `PINNED` stay on theirs, `AUTO_UPGRADE` go on with the new one. Only with `CADENZA_BUILD_ID`.',
+  }),
 });
 
 /** Variables of the development server that `npm start`, `cadenza dev` and the tests bring up. A worker process does not read them. */
@@ -139,6 +165,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): WorkerEnv
     ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`),
     ...problems,
     ...temporalProblems(given),
+    ...codecProblems(given),
   ];
   if (parsed.success && all.length === 0) return { ...parsed.data, providers };
   throw new TypeError(
@@ -152,6 +179,7 @@ export function unknownVariables(env: NodeJS.ProcessEnv = process.env): string[]
   const known = [
     ...Object.keys(environmentSchema.shape),
     ...Object.keys(developmentSchema.shape),
+    ...codecServerVariables,
     ...providers.flatMap(providerVariables),
   ];
   return Object.keys(env)
@@ -194,6 +222,17 @@ function temporalProblems(env: Record<string, string>): string[] {
     // What follows the first line quotes the file, and there may be a key in it.
     const [why] = describeThrown(thrown).split('\n');
     return [`TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or TEMPORAL_TLS_…: ${why}`];
+  }
+}
+
+/** What is wrong with the keys, as a whole; what is wrong with one variable is said already. */
+function codecProblems(env: Record<string, string>): string[] {
+  if (!z.object(codecVariables).safeParse(env).success) return [];
+  try {
+    codecFromEnvironment(env);
+    return [];
+  } catch (thrown) {
+    return [describeThrown(thrown)];
   }
 }
 

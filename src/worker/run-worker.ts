@@ -1,6 +1,8 @@
 import { Runtime, type Worker, type WorkerOptions } from '@temporalio/worker';
 import type { LogLevel } from '@temporalio/common';
+import { Redactor, secretsOf } from '../activities/secrets.ts';
 import { createWorker } from './create-worker.ts';
+import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { readEnvironment, unknownVariables, type WorkerEnvironment } from './environment.ts';
 import { importNamed, workflowsFile } from './named-modules.ts';
@@ -10,9 +12,13 @@ import { ApprovalsGauge } from './operations/approvals-gauge.ts';
 import { drainMs } from './operations/drain.ts';
 import { startHttpEndpoint } from './operations/http-endpoint.ts';
 import { startTelemetry } from './operations/telemetry.ts';
+import { readTracingEnvironment } from './tracing/tracing-environment.ts';
+import { redactOutput } from './redacted-output.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
+  // Before anything is printed that may quote one.
+  redactOutput(new Redactor(secretsOf(process.env)));
   const settings = readEnvironment();
   // First of all: the process may begin anew.
   const memory = applyMemory(settings.CADENZA_MEMORY_MB);
@@ -56,6 +62,7 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
   );
   return await createWorker({
     agents,
+    tracing: readTracingEnvironment().wanted,
     provider: openaiProvider({
       apiKey: settings.OPENAI_API_KEY,
       model: settings.OPENAI_MODEL,
@@ -64,7 +71,15 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
     }),
     providers: Object.fromEntries(providers),
     taskQueue: settings.CADENZA_TASK_QUEUE,
+    ...buildVersion(settings),
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
+    ...(settings.CADENZA_STORAGE !== undefined && {
+      storage: {
+        store: settings.CADENZA_STORAGE,
+        thresholdBytes: settings.CADENZA_STORAGE_THRESHOLD_KB * 1024,
+      },
+    }),
+    ...(settings.CADENZA_ARCHIVE !== undefined && { archive: settings.CADENZA_ARCHIVE }),
     transcripts: { cacheBytes: transcriptBytes },
     maxCachedWorkflows: memory.maxCachedWorkflows,
     ...slotsOf(settings, memory),

@@ -1,6 +1,7 @@
 import { ApplicationFailure, setHandler } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
 import type { AgentStart, Decision, Json, ModelTurn, RunResult, RunTotals, Since } from '../protocol.ts';
+import { startArchive } from './archive-run.ts';
 import { Approvals } from './approvals.ts';
 import { Background } from './background.ts';
 import { continueRun, shouldContinue } from './continue-run.ts';
@@ -14,6 +15,7 @@ import { capped, defaultLimits, nothingSpent, totals } from './limits.ts';
 import { logWith } from './log-attributes.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
 import { callModel, knownType, shorten } from './model-turn.ts';
+import { observer } from './observer.ts';
 import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
@@ -57,6 +59,8 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     return result;
   } catch (thrown) {
     countEnd(run.agent, thrown);
+    // It has seen to it already where it continues as new.
+    await startArchive(run);
     throw withTotals(run, thrown);
   }
 }
@@ -86,6 +90,7 @@ function newRun(start: AgentStart): Run {
     spent: state?.spent ?? nothingSpent(),
     leases: new Leases(() => run),
     agents: state?.agents ?? [agent],
+    features: state?.features ?? start.features ?? {},
     tree,
     turn: state?.turn ?? 0,
     deadline,
@@ -124,8 +129,12 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     if (run.control.paused) await run.control.gate();
     if (conversation?.idle) {
       const next = await conversation.untilAsked(() => run.control.paused || shouldContinue(run));
-      if (next === 'over') return finished(run, null);
       if (next === 'woken') continue;
+      if (next === 'over') {
+        await startArchive(run);
+        // Somebody may have said something meanwhile.
+        if (!conversation.isAsked) return finished(run, null);
+      }
       conversation.begin(run.turn + 1, run.limits.turns === undefined ? run.spent.own : run.spent.turns);
       if (run.control.paused) continue;
     }
@@ -133,11 +142,14 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     const messages = run.inbox.take();
     conversation?.answers(messages);
     since = [...since, ...run.background.take(), ...messages];
+    observer.current.turnBegan(run.agent, run.turn);
     try {
       const outcome = await takeTurn(run, since);
+      observer.current.turnEnded(run.turn);
       if ('result' in outcome) return outcome.result;
       since = outcome.since;
     } catch (thrown) {
+      observer.current.turnEnded(run.turn, thrown);
       // What the model was to be given stays for its next turn.
       if (!(thrown instanceof Stopped)) throw thrown;
     }
@@ -152,9 +164,9 @@ async function takeTurn(run: Run, before: Since[]): Promise<{ since: Since[] } |
   const since: Since[] = [{ reply: id, digest: turn.digest }];
   switch (decision.kind) {
     case 'output':
+      if (isDone(run)) await startArchive(run);
       // What was said while the model gave its last answer is answered too.
-      if (!run.conversation && !run.inbox.waiting && !run.background.busy)
-        return { result: finished(run, outputOf(turn, decision)) };
+      if (isDone(run)) return { result: finished(run, outputOf(turn, decision)) };
       run.spent.mistakes = 0;
       if (run.conversation) run.conversation.idle = true;
       // Nor is it the last one while others work for the agent.
@@ -189,6 +201,10 @@ async function takeTurn(run: Run, before: Since[]): Promise<{ since: Since[] } |
     }
   }
   return { since };
+}
+
+function isDone({ conversation, inbox, background }: Run): boolean {
+  return !conversation && !inbox.waiting && !background.busy;
 }
 
 async function untilNews(run: Run): Promise<void> {
