@@ -10,10 +10,10 @@ import { createLongModel } from '../support/processes/long-model.ts';
 import { startWorkerProcess } from '../support/processes/worker-process.ts';
 import { connectToTemporal } from '../support/temporal.ts';
 
-const runs = 240;
+const runs = 200;
 const atOnce = 40;
-const pages = 4;
-const length = 60_000;
+const pages = 3;
+const length = 80_000;
 const megabytes = 512;
 
 test('a worker with 512 MB takes hundreds of runs with long conversations, more than it can keep, and stays within them', async () => {
@@ -59,7 +59,7 @@ test('a worker with 512 MB takes hundreds of runs with long conversations, more 
   // More than is kept: most of them are replayed, and their conversations are read again.
   const cached = await endpoint.sum('temporal_sticky_cache_size');
   expect(cached).toBeGreaterThan(0);
-  expect(cached).toBeLessThan(runs / 2);
+  expect(cached).toBeLessThanOrEqual(runs / 2);
   for (const run of handles) await run.decide(`turn-${pages + 1}.0`, { verdict: 'approve' });
   const outputs = await Promise.all(handles.map(async (run) => (await run.result()).output));
   expect(new Set(outputs)).toEqual(new Set([`read ${pages + 1} results`]));
