@@ -42,7 +42,7 @@ const echo = createServer((request, response) => {
     const said = messages.findLast(({ role }) => role === 'user')?.content ?? '';
     const refused = /^refuse (\d+)$/.exec(said)?.[1];
     if (!request.url?.endsWith('/chat/completions') || model === 'm' || refused)
-      return json(Number(refused ?? 401), { error: { message: `not with ${headers}`, code: 'bad' } });
+      return void json(Number(refused ?? 401), { error: { message: `not with ${headers}`, code: 'bad' } });
     const called = messages.some(({ role }) => role === 'tool');
     const message = called
       ? { role: 'assistant', content: 'done' }
