@@ -11,17 +11,21 @@ const report = parse(stdout);
 const counts = report?.metadata?.vulnerabilities;
 if (!counts) {
   const why = report?.message ?? report?.error?.summary ?? error?.message ?? stderr.trim().split('\n')[0];
-  console.warn(`WARNING: the dependencies were not audited: the registry could not be asked (${why})`);
+  say(`WARNING: the dependencies were not audited: the registry could not be asked (${why})`);
 } else {
   const serious = counts.high + counts.critical;
   for (const { name, severity, via } of Object.values(report.vulnerabilities ?? {})) {
     const titles = via.map((one) => (typeof one === 'string' ? one : one.title)).join('; ');
-    console.error(`${severity}: ${name}: ${titles}`);
+    say(`${severity}: ${name}: ${titles}`);
   }
-  console.log(
+  say(
     `Audited the dependencies: ${counts.total} known vulnerabilities, ${serious} of them high or critical`,
   );
   if (serious > 0) process.exitCode = 1;
+}
+
+function say(line) {
+  process.stderr.write(`${line}\n`);
 }
 
 function parse(text) {
