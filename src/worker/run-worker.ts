@@ -1,6 +1,6 @@
 import { Runtime, type Worker, type WorkerOptions } from '@temporalio/worker';
 import type { LogLevel } from '@temporalio/common';
-import { Redactor, secretsOf } from '../activities/secrets.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
 import { createWorker } from './create-worker.ts';
 import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
@@ -50,13 +50,16 @@ export async function runWorker(): Promise<void> {
 
 async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Promise<Worker> {
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
+  const registry = createRegistry(agents);
+  // Now it is known what the agents are given besides.
+  redactOutput(new Redactor(serverSecrets(registry.names.flatMap((name) => registry.get(name) ?? []))));
   const { CADENZA_OPENAI_API: api, OPENAI_BASE_URL: baseURL } = settings;
   const providers = Object.entries(settings.providers).map(
     ([name, options]) => [name, openaiProvider(options)] as const,
   );
   const { CADENZA_TRANSCRIPT_CACHE_MB: cacheMb, CADENZA_DRAIN_SECONDS: drainSeconds } = settings;
   const transcriptBytes = cacheMb === undefined ? memory.transcriptBytes : cacheMb * 1024 * 1024;
-  const drain = drainSeconds === undefined ? drainMs(createRegistry(agents)) : drainSeconds * 1_000;
+  const drain = drainSeconds === undefined ? drainMs(registry) : drainSeconds * 1_000;
   Runtime.instance().logger.info(
     `Memory ${memory.megabytes} MB by ${memory.from}: ${memory.maxCachedWorkflows} workflows and ${Math.round(transcriptBytes / 1_048_576)} MB of conversations in memory; drain ${drain / 1_000} s`,
   );
