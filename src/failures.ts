@@ -35,6 +35,12 @@ export const failureTypes = {
   TranscriptCorrupt: 'end',
   /** An external store did not answer. */
   TranscriptUnavailable: 'retry',
+  /** All slots of the run's concurrency key are taken, and it was not to wait. */
+  ConcurrencyRefused: 'end',
+  /** The tenant has used its budget of the day. Retried on the next day where the budget says so. */
+  TenantBudgetSpent: 'end',
+  /** The workflow that counts a tenant's budget did not answer. */
+  TenantBudgetUnavailable: 'retry',
   /** An archive did not take a run that has ended, or the worker has none. The run itself is not touched by it. */
   ArchiveUnavailable: 'retry',
   /** The conversation can be neither shortened nor carried into a run that continues this one. */

@@ -11,10 +11,12 @@ import {
   type ModelTurn,
   type ToolResult,
 } from '../protocol.ts';
+import { tenancyNames, type SlotAnswer, type SlotAsk } from '../tenancy.ts';
 import { callModel } from './call-model.ts';
 import { carryOver } from './carry-over.ts';
 import { checkArguments } from './check-arguments.ts';
 import { executeTool } from './execute-tool.ts';
+import { openRuns, takeSlot } from './slots.ts';
 import { storeArchive } from './store-archive.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
@@ -27,6 +29,8 @@ export function createActivities(dependencies: ActivityDependencies) {
       await executeTool(dependencies, input),
     [names.carryOver]: async (input: CarryOverInput): Promise<CarryOverResult> =>
       await carryOver(dependencies, input),
+    [tenancyNames.takeSlot]: async (ask: SlotAsk): Promise<SlotAnswer> => await takeSlot(ask),
+    [tenancyNames.openRuns]: async (ids: string[]): Promise<string[]> => await openRuns(ids),
     [names.storeArchive]: async (input: ArchiveRequest): Promise<ArchiveOutcome> =>
       await storeArchive(dependencies, input),
     [names.checkArguments]: async (input: CheckArgumentsInput): Promise<CheckedArguments> =>

@@ -34,6 +34,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     liveText,
     storage,
     archive,
+    redact,
+    budgets,
     watchdog,
     taskQueue = defaultTaskQueue,
     connection,
@@ -55,6 +57,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(liveText !== undefined && { liveText }),
     ...(storage !== undefined && { storage }),
     ...(archive !== undefined && { archive }),
+    ...(redact && { redact }),
+    ...(budgets && { budgets }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),

@@ -31,7 +31,8 @@ export const environmentSchema = z.object({
     description: 'Megabytes of conversations kept in memory; 0 keeps none.',
   }),
   CADENZA_STORAGE: documented(text('a folder, or s3://bucket/prefix').optional(), {
-    description: 'Where payloads that are large are stored: a folder, or `s3://bucket/prefix?region=…&endpoint=…`.',
+    description:
+      'Where payloads that are large are stored: a folder, or `s3://bucket/prefix?region=…&endpoint=…`.',
     default: 'in the histories',
   }),
   CADENZA_STORAGE_THRESHOLD_KB: documented(whole(0, 2_048).default(256), {

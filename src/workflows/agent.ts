@@ -17,6 +17,7 @@ import { callModel, knownType, shorten } from './model-turn.ts';
 import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
+import { whileHolding } from './slot.ts';
 import { runToolCalls } from './tool-calls.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
@@ -26,6 +27,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
   const run = newRun(start);
   const since = beginning(start);
+  const isContinued = start.continued !== undefined;
   // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
   delete start.conversation;
@@ -48,7 +50,11 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   setHandler(replyPartSignal, () => undefined);
   run.deadline.arm(run.limits.deadlineMs);
   try {
-    return await run.deadline.bound(() => takeTurns(run, since));
+    const work = async () => await run.deadline.bound(() => takeTurns(run, since));
+    if (!run.concurrency) return await work();
+    const result = await whileHolding(run.concurrency, isContinued, work);
+    // What was said while the slot was given back is answered by nobody.
+    return { ...result, ...unansweredOf(run, result) };
   } catch (thrown) {
     // It has seen to it already where it continues as new.
     await startArchive(run);
@@ -83,6 +89,8 @@ function newRun(start: AgentStart): Run {
     agents: state?.agents ?? [agent],
     features: state?.features ?? start.features ?? {},
     tree,
+    tenant: start.tenant,
+    concurrency: start.concurrency,
     turn: state?.turn ?? 0,
     deadline,
     control,
@@ -208,6 +216,11 @@ function finished(run: Run, output: Json): RunResult {
     agents: run.agents,
     ...(unanswered.length > 0 && { unanswered }),
   };
+}
+
+function unansweredOf({ inbox }: Run, { unanswered = [] }: RunResult): Pick<RunResult, 'unanswered'> {
+  const all = [...new Set([...unanswered, ...inbox.unanswered])];
+  return all.length > 0 ? { unanswered: all } : {};
 }
 
 function refuseTooMany(run: Run, calls: number): void {
