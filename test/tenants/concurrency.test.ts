@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
 import { defineAgent } from 'cadenza';
+import type { RunHandle } from 'cadenza/client';
 import { slotsId } from '../../src/tenancy.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness, type Harness } from '../support/harness.ts';
@@ -50,7 +51,7 @@ test('runs of a key queue, first come first served, and never more than its limi
   const { harness, atWork, most, letGo } = await startBusy();
   await using _harness = harness;
   const concurrency = { key: key(), limit: 2 };
-  const runs = [];
+  const runs: RunHandle<unknown>[] = [];
   for (let index = 0; index < 6; index += 1) {
     runs.push(await harness.client.start(busy, `run-${index}`, { concurrency }));
     await vi
