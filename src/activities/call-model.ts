@@ -64,8 +64,7 @@ export async function callModel(
     }
     const { definition } = asked;
     // Before anything is decided or stored: what the run goes on with is what its history holds.
-    const items = await redactReply(asked.reply.items, dependencies.redact, input.agent);
-    const reply = { ...asked.reply, items };
+    const reply = await redactReply(asked.reply, dependencies.redact, input.agent);
     const decided = await decide(registered, reply, {
       workflowId,
       policy: { worker: dependencies.policy, run: input.policy ?? [] },
@@ -88,6 +87,7 @@ export async function callModel(
       digest: digestText(text, JSON.stringify(decision), definition.digest),
     };
     store.remember(runId, context.info.activityId, turn, text.length);
+    dependencies.metrics.turn(input.agent, definition.snapshot.model);
     const carried = decision.kind === 'handoff' ? sizeOf(decision.carried) : 0;
     return Buffer.byteLength(text) + carried > largestReply ? await storeInParts(context, turn, text) : turn;
   };

@@ -2,7 +2,7 @@ import { ApplicationFailure, type Context } from '@temporalio/activity';
 import type { ToolContext } from '../agents/define-tool.ts';
 import { NotDone, ToolError } from '../agents/define-tool.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
-import { digestJson, digestText } from '../digest.ts';
+import { digestJson, digestText, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import {
   callsOf,
@@ -23,6 +23,7 @@ import { judgeCall } from './policy.ts';
 import { redactFailure, redactResult } from './redact.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
+import type { Redactor } from './secrets.ts';
 
 /** What heartbeats carry from one attempt to the next. */
 interface AttemptRecord {
@@ -242,8 +243,18 @@ async function checkOutput({ tool }: RegisteredTool, output: unknown): Promise<O
   };
 }
 
+/** Before the output is cut: half a secret is not known for one. */
+function withoutSecrets(value: unknown, redactor: Redactor): unknown {
+  try {
+    return redactor.json(toJson(value));
+  } catch {
+    // What JSON cannot hold is not stored either.
+    return value;
+  }
+}
+
 async function toResult(
-  { store, redact }: ActivityDependencies,
+  { store, redact, redactor }: ActivityDependencies,
   outcome: Outcome,
   { agent, tool, maxBytes }: ExecuteToolInput,
   context: Context,
@@ -255,11 +266,12 @@ async function toResult(
   }
   const place = { kind: 'value' in outcome ? 'result' : 'error', agent, tool } as const;
   if ('uncertain' in outcome) {
-    const why = (await redactResult(outcome.uncertain.why, redact, place)) as string;
-    return { output: null, uncertain: { ...outcome.uncertain, why }, bytes: 0, digest: activityId };
+    const { why: whole, ...rest } = outcome.uncertain;
+    const why = (await redactResult(redactor.text(whole), redact, place)) as string;
+    return { output: null, uncertain: { ...rest, why }, bytes: 0, digest: activityId };
   }
   const said = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
-  const value = await redactResult(said, redact, place);
+  const value = await redactResult(withoutSecrets(said, redactor), redact, place);
   const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
     converter: context.client.options.loadedDataConverter,
     context: {

@@ -3,12 +3,17 @@ import { toJson } from '../digest.ts';
 import { describeThrown, failure, type FailureType } from '../failures.ts';
 import type { Item, Json } from '../protocol.ts';
 import { redactJson, type Redact, type RedactedPlace } from '../redaction.ts';
+import type { ModelReply } from './models/model.ts';
 
-/** The items of a reply without what must not be stored. What only the provider can read stays as it is. */
-export async function redactReply(items: Item[], redact: Redact | undefined, agent: string): Promise<Item[]> {
-  if (!redact) return items;
-  return await Promise.all(
-    items.map(async (item): Promise<Item> => {
+/** A reply without what must not be stored. What only the provider can read stays as it is. */
+export async function redactReply(
+  reply: ModelReply,
+  redact: Redact | undefined,
+  agent: string,
+): Promise<ModelReply> {
+  if (!redact) return reply;
+  const items = await Promise.all(
+    reply.items.map(async (item): Promise<Item> => {
       if (item.type === 'message')
         return { ...item, text: await redact(item.text, { kind: 'reply', agent }) };
       if (item.type !== 'call') return item;
@@ -16,6 +21,7 @@ export async function redactReply(items: Item[], redact: Redact | undefined, age
       return { ...item, arguments: await redactArguments(item.arguments, redact, place) };
     }),
   );
+  return { ...reply, items };
 }
 
 /** The model's own text stays as it is where nothing in it is taken out: how it wrote its JSON is part of its reply. */

@@ -1,12 +1,13 @@
 import { Context } from '@temporalio/activity';
 import { WithStartWorkflowOperation, WorkflowNotFoundError } from '@temporalio/client';
+import type { ActivityDependencies } from './dependencies.ts';
 import { slotsId, tenancyNames, type SlotAnswer, type SlotAsk, type SlotsState } from '../tenancy.ts';
 
 /** Runs that are described at once. */
 const atOnce = 16;
 
 /** Asks the workflow of a key for a slot, which begins with it where there is none. Asking again is harmless. */
-export async function takeSlot(ask: SlotAsk): Promise<SlotAnswer> {
+export async function takeSlot(_dependencies: ActivityDependencies, ask: SlotAsk): Promise<SlotAnswer> {
   const { client, info } = Context.current();
   const operation = new WithStartWorkflowOperation(tenancyNames.slots, {
     workflowId: slotsId(ask.key),
@@ -24,7 +25,10 @@ export async function takeSlot(ask: SlotAsk): Promise<SlotAnswer> {
 }
 
 /** Those of the workflows that are open: the newest run under the id counts, so that a Reset or a continue-as-new is none the less open. */
-export async function openRuns(workflowIds: string[]): Promise<string[]> {
+export async function openRuns(
+  _dependencies: ActivityDependencies,
+  workflowIds: string[],
+): Promise<string[]> {
   const { client } = Context.current();
   const open: string[] = [];
   for (let at = 0; at < workflowIds.length; at += atOnce) {

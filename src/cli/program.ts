@@ -2,6 +2,7 @@ import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/cl
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../failures.ts';
+import { addCodec } from './codec-commands.ts';
 import { withArchive, withClient, type GlobalOptions } from './connection.ts';
 import { dev } from './dev.ts';
 import { evaluate, record } from './eval-commands.ts';
@@ -68,6 +69,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     );
   });
   addPeople(program, on);
+  addCodec(program, (ended) => (code = ended));
   program
     .command('dev')
     .description(

@@ -2,14 +2,17 @@ import {
   Client,
   Connection,
   WorkflowExecutionAlreadyStartedError,
+  type ClientInterceptors,
   type ClientOptions,
   type ConnectionLike,
   type WorkflowStartOptions,
 } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentStart, type RunOptions } from '../agent-start.ts';
+import { chooseCodec, withChosenCodec } from '../codec/with-codec.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
@@ -33,6 +36,7 @@ import { forkRun, type ForkOptions } from './fork.ts';
 import { redacted, type Reading } from './reading.ts';
 import { tenantUse, type TenantUse } from './tenant-use.ts';
 import { RunHandle } from './run-handle.ts';
+import { traceInterceptor } from './tracing.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
 
 /** The argument of {@link createClient}. */
@@ -41,6 +45,13 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
   connection?: ConnectionLike;
   /** Where the agents' workers listen. Default `cadenza`. */
   taskQueue?: string;
+  /** Whether runs belong to the trace of OpenTelemetry's span that is active where they are started. Default `false`. */
+  tracing?: boolean;
+  /**
+   * Encrypts what the client sends, and decrypts what it reads; workers need the same. Default: what the environment says
+   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
+   */
+  codec?: PayloadCodec | false;
   /**
    * Where payloads that are too large for a history are stored: as the workers say. Default: `CADENZA_STORAGE`, and else none. A
    * `dataConverter` with external storage of its own goes before it.
@@ -105,17 +116,24 @@ const longestMessage = 128 * 1024 * 1024;
  * Throws what Temporal's `Connection.connect` throws when there is no server.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', storage = storageFromEnvironment(), ...others } = options;
-  const { archive = process.env['CADENZA_ARCHIVE'], redact, ...rest } = others;
+  const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = options;
+  const { storage = storageFromEnvironment(), archive = process.env['CADENZA_ARCHIVE'], ...some } = others;
+  const { redact, ...rest } = some;
+  const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
+  const { dataConverter } = rest;
+  // One that is loaded already is Temporal's own way to say: exactly this.
+  const loaded = dataConverter !== undefined && 'payloadConverter' in dataConverter;
+  const coded = loaded ? dataConverter : withChosenCodec(chooseCodec(codec), dataConverter);
+  const converter = loaded ? coded : withStorage(coded, storage);
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace;
   const own = connection ? undefined : await connect(environment?.connectionOptions);
-  const dataConverter = withStorage(rest.dataConverter, storage);
   const client = new Client({
     ...rest,
+    ...(interceptors && { interceptors }),
+    ...(converter && { dataConverter: converter }),
     connection: connection ?? (own as Connection),
     ...(namespace !== undefined && { namespace }),
-    ...(dataConverter && { dataConverter }),
   });
   const kept =
     archive === undefined || archive === ''
@@ -126,6 +144,12 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
     ...(storage !== undefined && { payloads: openStore(storageOptions(storage).store) }),
     ...(redact && { redact }),
   });
+}
+
+async function withTracing(interceptors: ClientOptions['interceptors']): Promise<ClientInterceptors> {
+  const { workflow = [], ...others } = interceptors ?? {};
+  if (!Array.isArray(workflow)) throw new TypeError('With tracing, interceptors.workflow must be a list');
+  return { ...others, workflow: [...workflow, await traceInterceptor()] };
 }
 
 async function connect(options: Parameters<typeof Connection.connect>[0]): Promise<Connection> {

@@ -12,12 +12,15 @@ import { handOver } from './delegation.ts';
 import { Inbox } from './inbox.ts';
 import { Leases } from './leases.ts';
 import { capped, defaultLimits, nothingSpent, totals } from './limits.ts';
+import { logWith } from './log-attributes.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
 import { callModel, knownType, shorten } from './model-turn.ts';
+import { observer } from './observer.ts';
 import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
 import { whileHolding } from './slot.ts';
+import { countEnd, countStart } from './run-metrics.ts';
 import { runToolCalls } from './tool-calls.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
@@ -49,13 +52,17 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
   run.deadline.arm(run.limits.deadlineMs);
+  logWith(() => ({ agent: run.agent, turn: run.status.turn }));
+  if (!isContinued) countStart(run.agent);
   try {
     const work = async () => await run.deadline.bound(() => takeTurns(run, since));
-    if (!run.concurrency) return await work();
-    const result = await whileHolding(run.concurrency, isContinued, work);
+    let result = await whileHolding(run.concurrency, isContinued, work);
     // What was said while the slot was given back is answered by nobody.
-    return { ...result, ...unansweredOf(run, result) };
+    if (run.concurrency) result = { ...result, ...unansweredOf(run, result) };
+    countEnd(run.agent);
+    return result;
   } catch (thrown) {
+    countEnd(run.agent, thrown);
     // It has seen to it already where it continues as new.
     await startArchive(run);
     throw withTotals(run, thrown);
@@ -141,11 +148,14 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     const messages = run.inbox.take();
     conversation?.answers(messages);
     since = [...since, ...run.background.take(), ...messages];
+    observer.current.turnBegan(run.agent, run.turn);
     try {
       const outcome = await takeTurn(run, since);
+      observer.current.turnEnded(run.turn);
       if ('result' in outcome) return outcome.result;
       since = outcome.since;
     } catch (thrown) {
+      observer.current.turnEnded(run.turn, thrown);
       // What the model was to be given stays for its next turn.
       if (!(thrown instanceof Stopped)) throw thrown;
     }
