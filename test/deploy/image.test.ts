@@ -23,6 +23,7 @@ import { composeServices } from '../support/compose-file.ts';
 import { whyNoImages } from '../support/image/base-root.ts';
 import { ImageBuilder, type Image } from '../support/image/build-image.ts';
 import { runContainer } from '../support/image/run-container.ts';
+import { lastingPorts } from '../support/postgres/lasting-ports.ts';
 import { connectToTemporal } from '../support/temporal.ts';
 
 const run = promisify(execFile);
@@ -52,7 +53,7 @@ afterAll(() => {
 });
 
 /** A port that the worker's endpoint may have: the network is the machine's, where 8080 may be taken. */
-const httpPort = '18080';
+const [httpPort = ''] = (await lastingPorts(1)).map(String);
 
 test('the image that is built by default is the worker, and nothing runs as root or through a shell', () => {
   expect(builder.defaultTarget).toBe('worker');
