@@ -94,15 +94,15 @@ beforeAll(async () => {
   const [, address = ''] = /Health and metrics at (http:\/\/[\d.:]+)/.exec(worker.output()) ?? [];
   const { client } = await connectToTemporal();
   await new CadenzaClient(client, taskQueue, async () => undefined).run('clerk', 'go');
-  await expect
-    .poll(async () => (metrics = await (await fetch(`${address}/metrics`)).text()), {
-      timeout: 30_000,
-      interval: 500,
-    })
-    .toMatch(
-      /^cadenza_runs_finished_total\{.*\n(.*\n)*cadenza_approvals_waiting|^cadenza_approvals_waiting(.*\n)*cadenza_runs_finished_total\{/m,
+  const complete = async () => {
+    metrics = await (await fetch(`${address}/metrics`)).text();
+    // The end of a run is counted with the workflow task that ends it, and who waits for people by a round of its own.
+    return ['cadenza_runs_finished_total{', 'cadenza_approvals_waiting{'].filter(
+      (name) => !metrics.includes(name),
     );
-}, 120_000);
+  };
+  await expect.poll(complete, { timeout: 60_000, interval: 500 }).toEqual([]);
+}, 300_000);
 
 afterAll(async () => {
   await worker?.[Symbol.asyncDispose]();
