@@ -128,6 +128,23 @@ test(
 );
 
 test(
+  "the desk's page is served out of the same image, and ends when it is told to",
+  { timeout: limitMs },
+  async () => {
+    const { command = [] } = composeServices()['desk'] ?? {};
+    await using container = await runContainer(examples, {
+      command,
+      env: { TEMPORAL_ADDRESS: inject('temporalAddress'), SUPPORT_HOST: '127.0.0.1', SUPPORT_PORT: '0' },
+    });
+    await container.said('http://127.0.0.1:');
+    const [url = ''] = /http:\/\/[\d.:]+/.exec(container.output()) ?? [];
+    expect(await (await fetch(url)).text()).toContain('<html');
+    container.kill('SIGTERM');
+    expect(await container.ended, container.output()).toEqual({ code: 0, signal: null });
+  },
+);
+
+test(
   "the worker's image runs agents that were put into it, and ends in order when it is stopped",
   { timeout: limitMs },
   async () => {
