@@ -121,7 +121,7 @@ test(
     expect(readdirSync(data)).toContain('support-desk.db');
     // It was never ended for its memory, of which it has as much as the compose file and the Kubernetes manifests give it.
     if (!container.isLimited)
-      context.annotate('The memory was not limited: there are no control groups here');
+      await context.annotate('The memory was not limited: there are no control groups here');
     container.kill('SIGTERM');
     expect(await container.ended, container.output()).toEqual({ code: 0, signal: null });
   },

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parser } from '@prometheus-io/lezer-promql';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { parse } from 'yaml';
 import { CadenzaClient } from 'cadenza/client';
 import { messageText } from '../../src/testing/chat-protocol.ts';
@@ -101,7 +101,7 @@ beforeAll(async () => {
       (name) => !metrics.includes(name),
     );
   };
-  await expect.poll(complete, { timeout: 60_000, interval: 500 }).toEqual([]);
+  await vi.waitFor(async () => expect(await complete()).toEqual([]), { timeout: 60_000, interval: 500 });
 }, 300_000);
 
 afterAll(async () => {
