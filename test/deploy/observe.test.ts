@@ -134,12 +134,15 @@ test('a mistake in a query would be found', () => {
   });
 });
 
+/** Labels that a histogram has, or that Prometheus gives to all that it reads. */
+const prometheusOwn = ['le', 'job', 'instance'];
+
 test('the labels by which the dashboard splits its series are those of the metrics', () => {
   for (const { expr } of queries) {
     const { metrics: names } = usesOf(expr);
     const labels = [...expr.matchAll(/by \(([\w, ]+)\)/g)].flatMap(([, list = '']) => list.split(/, ?/));
     const filters = [...expr.matchAll(/[{,](\w+)(?:=~?|!~?=?)"/g)].map(([, label = '']) => label);
-    for (const label of [...labels, ...filters].filter((each) => !['le', 'job'].includes(each))) {
+    for (const label of [...labels, ...filters].filter((each) => !prometheusOwn.includes(each))) {
       const line = names
         .filter((name) => name !== 'temporal_request_failure')
         .map((name) => new RegExp(`^${name}\\{.*$`, 'm').exec(metrics)?.[0] ?? '')
