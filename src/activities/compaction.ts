@@ -3,6 +3,7 @@ import { digestJson, digestText } from '../digest.ts';
 import type { CompactDecision, DefinitionSnapshot, Json, ModelTurn, Usage } from '../protocol.ts';
 import type { ModelRequest } from '../transcript/model-request.ts';
 import { compactableRange, itemBytes, readableRange, summaryRequest } from '../transcript/compaction.ts';
+import { cutText } from '../transcript/cut-text.ts';
 import type { Conversation } from '../transcript/conversation.ts';
 import type { ModelReply } from './models/model.ts';
 import { contextWindow } from './models/context-windows.ts';
@@ -13,6 +14,8 @@ import type { RenderedDefinition } from './render-definition.ts';
 export const largestConversation = 1024 * 1024;
 /** A token is about four bytes of text, of most languages and of JSON. */
 const bytesPerToken = 4;
+/** Bytes of a summary that are kept: it is there to make room, and is stored with the decision in one payload. */
+const largestSummary = 128 * 1024;
 /** The part of the context window, or of {@link largestConversation}, at which a conversation is shortened, and the part that stays. */
 const defaultAt = 0.8;
 const defaultKeep = 0.3;
@@ -85,7 +88,10 @@ export async function compactConversation(
   if (definition) {
     const reply = await ask(definition, () => summaryRequest(definition, conversation.items, plan));
     usage = reply.usage;
-    summary = reply.items.map((item) => (item.type === 'message' ? item.text : '')).join('');
+    summary = cutText(
+      reply.items.map((item) => (item.type === 'message' ? item.text : '')).join(''),
+      largestSummary,
+    );
   }
   const decision: CompactDecision = {
     kind: 'compact',

@@ -13,7 +13,11 @@ import { failureTypes } from '../../src/failures.ts';
 import { callsOf, type Decision, type DefinitionSnapshot, type Item } from '../../src/protocol.ts';
 import type { ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { findRequestProblem } from '../../src/testing/check-chat-request.ts';
-import { asChatRequest, findResponsesProblem, type ResponsesRequest } from '../../src/testing/responses-protocol.ts';
+import {
+  asChatRequest,
+  findResponsesProblem,
+  type ResponsesRequest,
+} from '../../src/testing/responses-protocol.ts';
 import { modelRequest } from '../../src/transcript/model-request.ts';
 import { startFaultyModel, type ModelFault } from '../support/faults/faulty-model.ts';
 import { nearlyCompletions, nearlyResponses } from '../support/faults/nearly-replies.ts';
@@ -76,7 +80,12 @@ describe.each(['chat', 'responses'] as const)('whatever a model says by %s', (ap
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     });
     const model = await startFaultyModel(faults, () => ({ text: 'fine' }));
-    await using harness = await startHarness({ agents: [adder, other], respond: () => ({}), server: model, api });
+    await using harness = await startHarness({
+      agents: [adder, other],
+      respond: () => ({}),
+      server: model,
+      api,
+    });
     // The samples go to the runs as they come; what none of them takes are answered soundly.
     const runs = await Promise.all(
       samples.map(async () => await harness.client.start(adder, 'go', { limits: { turns: 8 } })),
@@ -139,5 +148,8 @@ function problemOf(api: 'chat' | 'responses', items: readonly Item[]): string | 
   const made = modelRequest(definition, items);
   const body = JSON.parse(JSON.stringify(made.request)) as unknown;
   if (made.api === 'chat') return findRequestProblem(body as ChatRequest);
-  return findResponsesProblem(body as ResponsesRequest) ?? findRequestProblem(asChatRequest(body as ResponsesRequest));
+  return (
+    findResponsesProblem(body as ResponsesRequest) ??
+    findRequestProblem(asChatRequest(body as ResponsesRequest))
+  );
 }

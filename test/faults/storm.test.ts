@@ -60,7 +60,9 @@ async function expectEffectsOnce(scene: Scene, root: string, kind: string): Prom
   const tree = await treeOf(scene, root);
   for (const id of tree) {
     for (const work of worksOf(id === root ? kind : 'help')) {
-      const entries = scene.ledger.entries.filter(({ workflowId, tool }) => workflowId === id && tool === work);
+      const entries = scene.ledger.entries.filter(
+        ({ workflowId, tool }) => workflowId === id && tool === work,
+      );
       const keys = new Set(entries.map(({ key }) => key));
       if (work.startsWith('read')) expect(entries.length, `${id}: ${work}`).toBeGreaterThanOrEqual(1);
       // What the target of an idempotent tool has done, it knows by the key.

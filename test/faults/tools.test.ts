@@ -44,26 +44,30 @@ const misbehaving: [name: string, execute: () => unknown, told: RegExp, timeoutM
   ['never-returns', async () => await new Promise(() => undefined), /did not finish within 1000 ms/, 1_000],
 ];
 
-test('what a tool returns or throws, however odd, is an answer of bounded size for the model', { timeout }, async () => {
-  const agent = defineAgent({
-    name: 'patient',
-    instructions: 'Use the tools.',
-    tools: misbehaving.map(([name, execute, , timeoutMs]) => tool(name, execute, timeoutMs)),
-  });
-  await using harness = await startHarness({
-    agents: [agent],
-    respond: scriptedModel([
-      { toolCalls: misbehaving.map(([name]) => ({ name, arguments: {} })) },
-      (request) => ({ text: JSON.stringify(toolTexts(request)) }),
-    ]),
-  });
-  const run = await harness.client.start(agent, 'go');
-  const answers = JSON.parse(String((await run.result()).output)) as string[];
-  for (const [index, [name, , told]] of misbehaving.entries()) {
-    expect(answers[index], name).toMatch(told);
-    expect(answers[index]?.length, name).toBeLessThanOrEqual(64 * 1024);
-  }
-});
+test(
+  'what a tool returns or throws, however odd, is an answer of bounded size for the model',
+  { timeout },
+  async () => {
+    const agent = defineAgent({
+      name: 'patient',
+      instructions: 'Use the tools.',
+      tools: misbehaving.map(([name, execute, , timeoutMs]) => tool(name, execute, timeoutMs)),
+    });
+    await using harness = await startHarness({
+      agents: [agent],
+      respond: scriptedModel([
+        { toolCalls: misbehaving.map(([name]) => ({ name, arguments: {} })) },
+        (request) => ({ text: JSON.stringify(toolTexts(request)) }),
+      ]),
+    });
+    const run = await harness.client.start(agent, 'go');
+    const answers = JSON.parse(String((await run.result()).output)) as string[];
+    for (const [index, [name, , told]] of misbehaving.entries()) {
+      expect(answers[index], name).toMatch(told);
+      expect(answers[index]?.length, name).toBeLessThanOrEqual(64 * 1024);
+    }
+  },
+);
 
 test('a tool that ignores its cancellation keeps neither the run nor its worker', { timeout }, async () => {
   const began = gate();
@@ -83,13 +87,17 @@ test('a tool that ignores its cancellation keeps neither the run nor its worker'
   // The harness stops its worker at the end, and waits until that is over.
 });
 
-test('a promise that fails in the background of a tool ends neither the call nor the worker', { timeout }, async () => {
-  await using scene = await startScene({ agents: 'crash-agents.ts', respond: clerkModel });
-  const worker = await scene.worker({ at: { 'after read': 'reject' }, ownProgram: true });
-  const run = await scene.client.start('clerk', 'read');
-  expect(await run.result()).toMatchObject({ output: 'found 1, read 2' });
-  await vi.waitFor(() => expect(worker.output()).toContain('a promise failed that nobody waits for: '));
-  expect(effectsOf(scene, run, 'read')).toHaveLength(1);
-  // It still takes work.
-  expect(await scene.client.run('clerk', 'charge')).toMatchObject({ output: 'found 1, charged 2' });
-});
+test(
+  'a promise that fails in the background of a tool ends neither the call nor the worker',
+  { timeout },
+  async () => {
+    await using scene = await startScene({ agents: 'crash-agents.ts', respond: clerkModel });
+    const worker = await scene.worker({ at: { 'after read': 'reject' }, ownProgram: true });
+    const run = await scene.client.start('clerk', 'read');
+    expect(await run.result()).toMatchObject({ output: 'found 1, read 2' });
+    await vi.waitFor(() => expect(worker.output()).toContain('a promise failed that nobody waits for: '));
+    expect(effectsOf(scene, run, 'read')).toHaveLength(1);
+    // It still takes work.
+    expect(await scene.client.run('clerk', 'charge')).toMatchObject({ output: 'found 1, charged 2' });
+  },
+);

@@ -1,5 +1,9 @@
 import type { ServerResponse } from 'node:http';
-import { createModelServer, type ModelServer, type ModelServerOptions } from '../../../src/testing/model-server.ts';
+import {
+  createModelServer,
+  type ModelServer,
+  type ModelServerOptions,
+} from '../../../src/testing/model-server.ts';
 import { listenOnLoopback, readBody } from '../../../src/testing/loopback-http.ts';
 
 /** What is done to a request instead of answering it. */
@@ -24,7 +28,11 @@ export async function startFaultyModel(
     const fault = faults[arrivals.length - 1];
     if (fault) return await fault(response);
     const url = new URL(request.url ?? '/', sound.baseURL);
-    const answer = await fetch(url, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+    const answer = await fetch(url, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'application/json' },
+    });
     response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
     response.end(Buffer.from(await answer.arrayBuffer()));
   });

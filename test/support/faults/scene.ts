@@ -97,10 +97,7 @@ export async function startScene(options: SceneOptions): Promise<Scene> {
           ...env,
         },
         ownProgram ? undefined : bundledWorker,
-        [
-          '--conditions=cadenza-source',
-          ...(memory === undefined ? [] : [`--max-old-space-size=${memory}`]),
-        ],
+        ['--conditions=cadenza-source', ...(memory === undefined ? [] : [`--max-old-space-size=${memory}`])],
       );
       workers.push(worker);
       if (ready) await worker.ready();

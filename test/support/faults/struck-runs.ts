@@ -19,7 +19,9 @@ export interface ClerkScene extends Scene {
 }
 
 /** Starts such a scene; it has no worker any more. */
-export async function startClerkScene(options: Omit<SceneOptions, 'agents' | 'respond'> = {}): Promise<ClerkScene> {
+export async function startClerkScene(
+  options: Omit<SceneOptions, 'agents' | 'respond'> = {},
+): Promise<ClerkScene> {
   let held = false;
   const respond = async (request: ModelServerRequest): Promise<ModelServerReply> => {
     const { place, turn } = positionIn(request);
@@ -30,7 +32,8 @@ export async function startClerkScene(options: Omit<SceneOptions, 'agents' | 're
   const undisturbed = {} as Record<Place, string>;
   {
     await using _calm = await scene.worker();
-    const run = async (place: Place) => (undisturbed[place] = await outcomeOf(await scene.client.start('clerk', place)));
+    const run = async (place: Place) =>
+      (undisturbed[place] = await outcomeOf(await scene.client.start('clerk', place)));
     await Promise.all(places.map(run));
   }
   scene.model.requests.length = 0;
@@ -74,8 +77,7 @@ export async function expectSettled(
   over.abort();
   const wasAsked = await person;
   const requests = requestsByBody(scene);
-  for (const place of places)
-    await expectNothingFinishedRepeated(scene, runs[place].workflowId, requests);
+  for (const place of places) await expectNothingFinishedRepeated(scene, runs[place].workflowId, requests);
 
   for (const place of ['model', 'read', 'charge', 'wire'] as const)
     expect(outcomes[place]).toBe(scene.undisturbed[place]);
@@ -122,7 +124,9 @@ async function answerThatItHappened(run: RunHandle<unknown>, signal: AbortSignal
     for (const { id, digest, tool, uncertain } of waiting) {
       expect({ tool, uncertain }).toMatchObject({ tool: 'wire', uncertain: { why: expect.any(String) } });
       asked = true;
-      await run.decide(id, { verdict: 'result', output: 'wired 2', by: 'Ada', digest }).catch(() => undefined);
+      await run
+        .decide(id, { verdict: 'result', output: 'wired 2', by: 'Ada', digest })
+        .catch(() => undefined);
     }
     await delay(300);
   }

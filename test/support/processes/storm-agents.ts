@@ -5,7 +5,10 @@ import { defineAgent, defineTool, type ToolContext } from 'cadenza';
 import { Ledger } from './ledger.ts';
 
 const ledger = new Ledger(process.env.TEST_LEDGER);
-const input = z.object({ item: z.string(), ms: z.number().describe('How long it takes before and after the effect') });
+const input = z.object({
+  item: z.string(),
+  ms: z.number().describe('How long it takes before and after the effect'),
+});
 type Input = z.infer<typeof input>;
 
 function acting(tool: string) {
