@@ -5,7 +5,7 @@ import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel, type ModelServerRequest } from '../../src/testing/model-server.ts';
 import { clerkModel } from '../support/faults/clerk-model.ts';
 import { effectsOf } from '../support/faults/struck-runs.ts';
-import { startScene } from '../support/faults/scene.ts';
+import { ownWorker, startScene } from '../support/faults/scene.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
 
@@ -92,7 +92,7 @@ test(
   { timeout },
   async () => {
     await using scene = await startScene({ agents: 'crash-agents.ts', respond: clerkModel });
-    const worker = await scene.worker({ at: { 'after read': 'reject' }, ownProgram: true });
+    const worker = await scene.worker({ at: { 'after read': 'reject' }, program: ownWorker });
     const run = await scene.client.start('clerk', 'read');
     expect(await run.result()).toMatchObject({ output: 'found 1, read 2' });
     await vi.waitFor(() => expect(worker.output()).toContain('a promise failed that nobody waits for: '));

@@ -15,7 +15,9 @@ import type { PointAction } from '../processes/points.ts';
 import { startWorkerProcess, type WorkerProcess } from '../processes/worker-process.ts';
 import { bundledWorkflows } from './bundle.ts';
 
-const bundledWorker = fileURLToPath(new URL('./bundled-worker.ts', import.meta.url));
+/** The program that operators start. It bundles its workflow code when it starts. */
+export const ownWorker = new URL('../../../src/worker/main.ts', import.meta.url);
+const bundledWorker = new URL('./bundled-worker.ts', import.meta.url);
 
 /** How long anything of a scene may take to come about: heartbeats and retries of a machine that does much else. */
 export const patienceMs = 120_000;
@@ -40,8 +42,8 @@ export interface WorkerOptions {
   env?: Record<string, string>;
   /** Megabytes of its heap. */
   memory?: number;
-  /** Whether it is the worker's own program, that bundles its workflow code when it starts. Default `false`. */
-  ownProgram?: boolean;
+  /** Its program, such as {@link ownWorker}. Default: one like it, with workflow code that was bundled before. */
+  program?: URL;
   /** Another module of agents: another build. */
   agents?: string;
   /** Whether to wait until it takes work. Default `true`. */
@@ -83,7 +85,7 @@ export async function startScene(options: SceneOptions): Promise<Scene> {
     model,
     taskQueue,
     workers,
-    async worker({ at = {}, env = {}, memory, ownProgram, agents = options.agents, ready = true } = {}) {
+    async worker({ at = {}, env = {}, memory, program, agents = options.agents, ready = true } = {}) {
       const worker = startWorkerProcess(
         {
           TEMPORAL_ADDRESS: options.workersAddress ?? address,
@@ -96,7 +98,7 @@ export async function startScene(options: SceneOptions): Promise<Scene> {
           ...options.env,
           ...env,
         },
-        ownProgram ? undefined : bundledWorker,
+        fileURLToPath(program ?? bundledWorker),
         ['--conditions=cadenza-source', ...(memory === undefined ? [] : [`--max-old-space-size=${memory}`])],
       );
       workers.push(worker);

@@ -68,8 +68,18 @@ const wire = defineTool({
   execute: async ({ amount }, context) => await act('wire', `wired ${amount}`, context),
 });
 
+/** Another build says something else to the model, and has a tool more. */
+const build = process.env.TEST_BUILD;
+const stamp = defineTool({
+  name: 'stamp',
+  description: 'Stamps a letter.',
+  input,
+  effect: 'read',
+  execute: async ({ amount }, context) => await act('stamp', `stamped ${amount}`, context),
+});
+
 export const clerk = defineAgent({
   name: 'clerk',
-  instructions: 'Do what you are told.',
-  tools: [lookUp, read, charge, send, post, wire],
+  instructions: build === undefined ? 'Do what you are told.' : `Do what you are told, as build ${build}.`,
+  tools: [lookUp, read, charge, send, post, wire, ...(build === undefined ? [] : [stamp])],
 });
