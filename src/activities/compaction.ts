@@ -44,6 +44,8 @@ export interface CompactionPlan {
   to: number;
   /** Absent: what is dropped is not summarised. */
   definition?: DefinitionSnapshot;
+  /** Bytes that are kept of the summary. */
+  summaryBytes?: number;
 }
 
 /**
@@ -73,7 +75,12 @@ export function planCompaction(
   const by = options.model === undefined ? undefined : providers.target(options.model);
   const summariser = by === undefined || by.model === snapshot.model ? window : contextWindow(by.model);
   const readable = readableRange(conversation.items, range, summariser * defaultAt * (bytesPerToken - 1));
-  return { ...readable, definition: summaryDefinition(snapshot, by, options.instructions) };
+  return {
+    ...readable,
+    definition: summaryDefinition(snapshot, by, options.instructions),
+    // Half of what a conversation may take: a summary that fills it would have to be summarised in its turn, and so on.
+    summaryBytes: Math.min(largestSummary, Math.floor((at * window * bytesPerToken) / 2)),
+  };
 }
 
 /** Drops what the plan says, with a summary by the model where there is to be one. */
@@ -82,7 +89,7 @@ export async function compactConversation(
   plan: CompactionPlan,
   ask: (definition: DefinitionSnapshot, request: () => ModelRequest) => Promise<ModelReply>,
 ): Promise<Pick<ModelTurn, 'reply' | 'decision' | 'definition' | 'snapshot' | 'usage' | 'digest'>> {
-  const { from, to, definition } = plan;
+  const { from, to, definition, summaryBytes = largestSummary } = plan;
   let usage: Usage = { input: 0, output: 0 };
   let summary = '';
   if (definition) {
@@ -90,7 +97,7 @@ export async function compactConversation(
     usage = reply.usage;
     summary = cutText(
       reply.items.map((item) => (item.type === 'message' ? item.text : '')).join(''),
-      largestSummary,
+      summaryBytes,
     );
   }
   const decision: CompactDecision = {

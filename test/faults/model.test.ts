@@ -83,13 +83,14 @@ describe.each(['chat', 'responses'] as const)('asked by %s, a model that', (api)
     '%s is asked again, and the run ends as if nothing had been',
     async (name, fault, stream = false) => {
       const model = await startFaultyModel([fault(api)], () => ({ text: 'fine' }));
-      const agent = defineAgent({ name: 'asker', instructions: 'Ask.', modelTimeout: '2 seconds' });
+      const agent = defineAgent({ name: 'asker', instructions: 'Ask.', modelTimeout: '4 seconds' });
       await using harness = await startHarness({
         agents: [agent],
         respond: () => ({}),
         server: model,
         api,
         stream,
+        streamIdle: 1_500,
       });
       const run = await harness.client.start(agent, 'go');
       expect(await run.result()).toMatchObject({ output: 'fine', turns: 1, unconfirmed: { calls: 1 } });
@@ -108,6 +109,8 @@ const length = defineTool({
   effect: 'read',
   execute: ({ text }) => text.length,
 });
+/** Only what is meant to is cut off on a busy machine. */
+const streamIdle = 60_000;
 const huge = 'x'.repeat(5 * 1024 * 1024);
 const call = (name: string, text: string) => ({ name, arguments: { text } });
 
@@ -134,7 +137,13 @@ describe.each(['chat', 'responses'] as const)('asked by %s, a model that', (api)
     { timeout: 120_000 },
     async (_what, reply, type, requests) => {
       const agent = defineAgent({ name: 'asker', instructions: 'Ask.', tools: [length] });
-      await using harness = await startHarness({ agents: [agent], respond: () => reply, api, stream: true });
+      await using harness = await startHarness({
+        agents: [agent],
+        respond: () => reply,
+        api,
+        stream: true,
+        streamIdle,
+      });
       const run = await harness.client.start(agent, 'go');
       await expect(run.result()).rejects.toMatchObject({ cause: { type } });
       expect(harness.server.requests).toHaveLength(requests);
@@ -152,6 +161,7 @@ describe.each(['chat', 'responses'] as const)('asked by %s, a model that', (api)
         agents: [agent],
         api,
         stream: true,
+        streamIdle,
         // Before its last turn the run continues as new, with a conversation that is made shorter.
         respond: () => (lengths.length > 0 ? { text: 'done' } : { toolCalls: [call('length', huge)] }),
       });

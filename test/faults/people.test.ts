@@ -101,8 +101,10 @@ describe('what comes to a run that is over', () => {
     await run.decide('turn-1.0', { verdict: 'approve' });
     await run.result();
     const before = await eventsOf(harness.client, run.workflowId);
+    await expect(run.decide('turn-1.0', { verdict: 'reject' })).rejects.toMatchObject({
+      cause: { type: 'DecisionRefused', message: expect.stringContaining('has ended') },
+    });
     const late = [
-      async () => await run.decide('turn-1.0', { verdict: 'reject' }),
       async () => await run.message('too late'),
       async () => await run.pause(),
       async () => await run.resume(),
@@ -222,7 +224,10 @@ describe('a cancel', () => {
       const [call] = await run.approvals();
       await vi.waitFor(() => expect(harness.server.requests).toHaveLength(3), patience);
       await run.pause();
-      await vi.waitFor(async () => expect(await run.status()).toMatchObject({ paused: true }), patience);
+      await vi.waitFor(
+        async () => expect(await run.status()).toMatchObject({ now: { paused: true } }),
+        patience,
+      );
       await run.cancel({ by: 'ada' });
       await expect(run.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });
       const below = (await eventsOf(harness.client, run.workflowId)).flatMap(
