@@ -2,7 +2,7 @@ import { ApplicationFailure, type Context } from '@temporalio/activity';
 import type { ToolContext } from '../agents/define-tool.ts';
 import { NotDone, ToolError } from '../agents/define-tool.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
-import { digestJson, digestText } from '../digest.ts';
+import { digestJson, digestText, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import {
   callsOf,
@@ -22,6 +22,7 @@ import { whileAlive } from './liveness.ts';
 import { judgeCall } from './policy.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
+import type { Redactor } from './secrets.ts';
 
 /**
  * Workers that may die, or stop answering, while they run one call: a tool that ends its process, or takes all its memory, must not go through all of
@@ -270,8 +271,18 @@ async function checkOutput({ tool }: RegisteredTool, output: unknown): Promise<O
   };
 }
 
+/** Before the output is cut: half a secret is not known for one. */
+function withoutSecrets(value: unknown, redactor: Redactor): unknown {
+  try {
+    return redactor.json(toJson(value));
+  } catch {
+    // What JSON cannot hold is not stored either.
+    return value;
+  }
+}
+
 async function toResult(
-  { store }: ActivityDependencies,
+  { store, redactor }: ActivityDependencies,
   outcome: Outcome,
   { tool, maxBytes }: ExecuteToolInput,
   context: Context,
@@ -281,9 +292,13 @@ async function toResult(
     const { needsDecision } = outcome;
     return { output: null, needsDecision, bytes: 0, digest: needsDecision.digest };
   }
-  if ('uncertain' in outcome) return { output: null, ...outcome, bytes: 0, digest: activityId };
+  if ('uncertain' in outcome) {
+    const { why, ...rest } = outcome.uncertain;
+    const uncertain = { ...rest, why: redactor.text(why) };
+    return { output: null, uncertain, bytes: 0, digest: activityId };
+  }
   const value = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
-  const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
+  const { output, bytes, error } = await boundOutput(withoutSecrets(value, redactor), maxBytes, tool, {
     converter: context.client.options.loadedDataConverter,
     context: {
       type: 'activity',

@@ -2,10 +2,13 @@ export { createWorker, defaultTaskQueue, type CreateWorkerOptions } from './crea
 export { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
 export type { LiveCall, LiveText, StreamSink } from '../activities/live-text.ts';
 export type { LiveServerOptions } from './live-server.ts';
+export { createTracing, type Tracing } from './tracing/create-tracing.ts';
+export type { TracingOptions } from './tracing/tracing-options.ts';
 export type { WatchdogOptions } from './watchdog/watchdog.ts';
 export { openaiProvider, type OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 export { defaultPrices, type Price, type PriceTable } from '../activities/models/prices.ts';
 export type { PolicyCall, WorkerRule } from '../activities/policy.ts';
 export type { ModelProvider, ModelReply } from '../activities/models/model.ts';
 export type { TranscriptCounters, TranscriptStoreOptions } from '../activities/transcript-store.ts';
+export * from '../storage/index.ts';
 export { createRegistry, type AgentSource } from '../agents/registry.ts';

@@ -35,10 +35,11 @@ test.each(documents)('%s links to files and headings that exist', (document) => 
   }
 });
 
-test('every environment variable that the documents name is read by the sources or by Temporal', () => {
+test('every environment variable that the documents name is read by the sources, by Temporal or by the compose file', () => {
   const sources = globSync('{src,examples,scripts}/**/*.{ts,cjs}', { cwd: repository }).map(read);
   const envconfig = globSync('node_modules/@temporalio/envconfig/lib/*.js', { cwd: repository }).map(read);
-  const known = [...sources, ...envconfig].join('\n');
+  const deployment = ['Dockerfile', 'docker-compose.yml'].map(read);
+  const known = [...sources, ...envconfig, ...deployment].join('\n');
   const named = documents.flatMap(
     (document) => read(document).match(/\b(CADENZA|TEMPORAL|OPENAI)_[A-Z_]+\b/g) ?? [],
   );
