@@ -10,6 +10,9 @@ const longestReport = 500;
 export function surviveStrayRejections(): void {
   process.on('unhandledRejection', (reason) => {
     const said = describeThrown(reason).slice(0, longestReport);
-    process.stderr.write(`cadenza worker: a promise failed that nobody waits for: ${said}\n`);
+    const message = `cadenza worker: a promise failed that nobody waits for: ${said}`;
+    const entry = { time: new Date().toISOString(), level: 'error', message };
+    const line = process.env['CADENZA_LOG_FORMAT'] === 'json' ? JSON.stringify(entry) : message;
+    process.stderr.write(`${line}\n`);
   });
 }

@@ -34,7 +34,8 @@ test(
       decided += await person;
       return result.output;
     });
-    const outputs = await Promise.all(ended).finally(async () => await storm.calm());
+    const outputs = await Promise.all(ended);
+    await storm.calm();
     await annotate(
       `seed ${seed}: ${storm.killed} workers killed, ${storm.stopped} stopped, ${decided} calls decided on`,
     );

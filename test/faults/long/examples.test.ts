@@ -125,7 +125,7 @@ test(
     const refund = async (id: string, order: string) => {
       const text = `Please refund 20 euros for ${order}.`;
       const sent = await scene.client.send(triage, id, text, { taskQueue: supportQueue });
-      return String((await sent.reply()).output)
+      return JSON.stringify((await sent.reply()).output)
         .replaceAll(order, 'the order')
         .replace(/€\d+\.\d+ of it are left/, '… left');
     };

@@ -10,7 +10,7 @@ const settings = readEnvironment();
 const worker = await createWorker({
   agents: await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS),
   taskQueue: settings.CADENZA_TASK_QUEUE,
-  shutdownGraceTime: settings.CADENZA_DRAIN_SECONDS * 1000,
+  shutdownGraceTime: (settings.CADENZA_DRAIN_SECONDS ?? 600) * 1000,
   workflowBundle: { codePath: process.env.TEST_BUNDLE ?? '' },
 });
 await worker.run();

@@ -29,6 +29,8 @@ export interface SceneOptions {
   respond: ModelServerOptions['respond'];
   /** The Temporal server of the client and the workers. Default: the one that the test run shares. */
   address?: string;
+  /** Default: `default`. */
+  namespace?: string;
   /** How the workers reach it, if otherwise. */
   workersAddress?: string;
   /** Further variables of every worker. */
@@ -71,6 +73,7 @@ export interface Scene {
 /** Starts a scene. */
 export async function startScene(options: SceneOptions): Promise<Scene> {
   const address = options.address ?? inject('temporalAddress');
+  const { namespace = 'default' } = options;
   const taskQueue = `scene-${randomUUID()}`;
   const ledger = new Ledger();
   const model = await createModelServer({ respond: options.respond });
@@ -80,7 +83,7 @@ export async function startScene(options: SceneOptions): Promise<Scene> {
   });
   const workers: WorkerProcess[] = [];
   return {
-    client: new CadenzaClient(new Client({ connection }), taskQueue, async () => undefined),
+    client: new CadenzaClient(new Client({ connection, namespace }), taskQueue, async () => undefined),
     ledger,
     model,
     taskQueue,
@@ -89,6 +92,7 @@ export async function startScene(options: SceneOptions): Promise<Scene> {
       const worker = startWorkerProcess(
         {
           TEMPORAL_ADDRESS: options.workersAddress ?? address,
+          TEMPORAL_NAMESPACE: namespace,
           OPENAI_BASE_URL: model.baseURL,
           CADENZA_AGENTS: fileURLToPath(new URL(`../processes/${agents}`, import.meta.url)),
           CADENZA_TASK_QUEUE: taskQueue,
