@@ -15,6 +15,10 @@ export const failureTypes = {
   AgentCodeFailed: 'retry',
   /** The provider could not be reached, was overloaded or limited the rate (network, timeout, 408, 409, 429, 5xx). */
   ModelUnavailable: 'retry',
+  /** The provider's limits, as configured, are used up; the call comes back when its turn is expected. */
+  ModelRateLimited: 'retry',
+  /** The workflow that divides the provider's limits among the workers does not answer. */
+  ModelLimiterUnavailable: 'retry',
   /** The provider refused the credentials (401, 403). */
   ModelAuthentication: 'end',
   /** The provider refused the request as wrong (400, 404, 413, 422, …). */

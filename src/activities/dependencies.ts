@@ -1,5 +1,6 @@
 import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
+import type { ProviderShares } from './limits/shares.ts';
 import type { StreamSink } from './live-text.ts';
 import type { McpPool } from './mcp/pool.ts';
 import type { Providers } from './models/providers.ts';
@@ -11,6 +12,8 @@ import type { TranscriptStore } from './transcript-store.ts';
 export interface ActivityDependencies {
   registry: Registry;
   providers: Providers;
+  /** What the worker may ask of providers that have limits. */
+  shares: ProviderShares;
   store: TranscriptStore;
   prices: PriceTable;
   watch: ActivityWatch;

@@ -4,7 +4,11 @@ import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
+import type { ProviderLimits } from '../provider-limits.ts';
 import { defaultTaskQueue } from './create-worker.ts';
+
+/** Of a model provider's limits: a whole number from 1 on. */
+const limit = z.coerce.number().int().min(1).max(1_000_000_000).optional();
 
 /** What a worker process reads from its environment, besides Temporal's and the model provider's own variables. */
 const environmentSchema = z.object({
@@ -21,6 +25,10 @@ const environmentSchema = z.object({
   CADENZA_TRANSCRIPT_CACHE_MB: z.coerce.number().int().min(0).default(64),
   /** How the models of `OPENAI_BASE_URL` are asked. Default: `responses` at OpenAI and Azure, `chat` elsewhere. */
   CADENZA_OPENAI_API: z.enum(['chat', 'responses']).optional(),
+  /** What all workers of the namespace together may ask of the default provider. */
+  CADENZA_OPENAI_REQUESTS_PER_MINUTE: limit,
+  CADENZA_OPENAI_TOKENS_PER_MINUTE: limit,
+  CADENZA_OPENAI_CONCURRENT: limit,
   /** Names of further providers, with commas. Each has variables of its own, such as CADENZA_PROVIDER_LOCAL_BASE_URL for `local`. */
   CADENZA_PROVIDERS: z
     .string()
@@ -52,6 +60,9 @@ const providerSchema = z.object({
   API_KEY: z.string().min(1).default('none'),
   MODEL: z.string().min(1).optional(),
   API: z.enum(['chat', 'responses']).optional(),
+  REQUESTS_PER_MINUTE: limit,
+  TOKENS_PER_MINUTE: limit,
+  CONCURRENT: limit,
   HEADERS: z
     .string()
     .transform((text, context) => {
@@ -65,9 +76,28 @@ const providerSchema = z.object({
     .optional(),
 });
 
+/** The limits that the environment gives a provider, under the names that follow its prefix. */
+export function limitsOf(given: {
+  REQUESTS_PER_MINUTE?: number | undefined;
+  TOKENS_PER_MINUTE?: number | undefined;
+  CONCURRENT?: number | undefined;
+}): { limits?: ProviderLimits } {
+  const {
+    REQUESTS_PER_MINUTE: requestsPerMinute,
+    TOKENS_PER_MINUTE: tokensPerMinute,
+    CONCURRENT: concurrent,
+  } = given;
+  const limits = {
+    ...(requestsPerMinute !== undefined && { requestsPerMinute }),
+    ...(tokensPerMinute !== undefined && { tokensPerMinute }),
+    ...(concurrent !== undefined && { concurrent }),
+  };
+  return Object.keys(limits).length > 0 ? { limits } : {};
+}
+
 /**
  * The further providers that the environment names: `CADENZA_PROVIDERS=local` and `CADENZA_PROVIDER_LOCAL_BASE_URL`, `…_API_KEY`, `…_MODEL`,
- * `…_API` and `…_HEADERS`. Throws a `TypeError` that lists every variable that is wrong, without its value.
+ * `…_API`, `…_HEADERS` and limits. Throws a `TypeError` that lists every variable that is wrong, without its value.
  */
 export function readProviders(
   names: readonly string[],
@@ -93,6 +123,7 @@ export function readProviders(
       model: model ?? '',
       ...(api && { api }),
       ...(headers && { headers }),
+      ...limitsOf(parsed.data),
     };
   }
   if (problems.length > 0)

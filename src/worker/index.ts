@@ -4,6 +4,7 @@ export type { LiveCall, LiveText, StreamSink } from '../activities/live-text.ts'
 export type { LiveServerOptions } from './live-server.ts';
 export type { WatchdogOptions } from './watchdog/watchdog.ts';
 export { openaiProvider, type OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
+export type { ProviderLimits } from '../provider-limits.ts';
 export { defaultPrices, type Price, type PriceTable } from '../activities/models/prices.ts';
 export type { PolicyCall, WorkerRule } from '../activities/policy.ts';
 export type { ModelProvider, ModelReply } from '../activities/models/model.ts';

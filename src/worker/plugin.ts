@@ -4,6 +4,7 @@ import { SimplePlugin } from '@temporalio/plugin';
 import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
 import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
+import { ProviderShares } from '../activities/limits/shares.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
@@ -52,6 +53,8 @@ function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
 }
 
 const here = import.meta.url;
+/** The SDK's own. */
+const defaultActivitySlots = 100;
 
 /**
  * Adds Cadenza to a worker: `Worker.create({ …, plugins: [new CadenzaPlugin({ agents })] })`. The worker keeps its own
@@ -64,6 +67,7 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly store: TranscriptStore;
   private readonly sink: StreamSink | undefined;
   private readonly mcp = new McpPool();
+  private shares: ProviderShares | undefined;
   private watchdog: Watchdog | undefined;
 
   constructor(options: CadenzaOptions) {
@@ -83,9 +87,15 @@ export class CadenzaPlugin extends SimplePlugin {
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
     this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
+    const providers = new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers);
+    this.shares = new ProviderShares(
+      providers,
+      options.maxConcurrentActivityTaskExecutions ?? defaultActivitySlots,
+    );
     const activities = createActivities({
       registry: createRegistry(this.cadenza.agents),
-      providers: new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers),
+      providers,
+      shares: this.shares,
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
       watch: this.watchdog ?? noWatch,
@@ -122,6 +132,7 @@ export class CadenzaPlugin extends SimplePlugin {
       await this.watchdog?.stop();
       await this.sink?.close?.();
       await this.mcp.close();
+      await this.shares?.close();
     }
   }
 

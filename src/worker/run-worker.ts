@@ -1,6 +1,6 @@
 import { createWorker } from './create-worker.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
-import { importNamed, readEnvironment, readProviders, workflowsFile } from './environment.ts';
+import { importNamed, limitsOf, readEnvironment, readProviders, workflowsFile } from './environment.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
@@ -10,9 +10,14 @@ export async function runWorker(): Promise<void> {
   const providers = Object.entries(readProviders(settings.CADENZA_PROVIDERS)).map(
     ([name, options]) => [name, openaiProvider(options)] as const,
   );
+  const { limits } = limitsOf({
+    REQUESTS_PER_MINUTE: settings.CADENZA_OPENAI_REQUESTS_PER_MINUTE,
+    TOKENS_PER_MINUTE: settings.CADENZA_OPENAI_TOKENS_PER_MINUTE,
+    CONCURRENT: settings.CADENZA_OPENAI_CONCURRENT,
+  });
   const worker = await createWorker({
     agents,
-    ...(api && { provider: openaiProvider({ api }) }),
+    ...((api || limits) && { provider: openaiProvider({ ...(api && { api }), ...(limits && { limits }) }) }),
     providers: Object.fromEntries(providers),
     taskQueue: settings.CADENZA_TASK_QUEUE,
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),

@@ -34,6 +34,7 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '../protocol.ts',
       '../failures.ts',
       '../summary.ts',
+      '../provider-limits.ts',
       '@temporalio/workflow',
       '@temporalio/common',
     ],

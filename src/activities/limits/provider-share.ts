@@ -1,0 +1,352 @@
+import type { ApplicationFailure } from '@temporalio/common';
+import { describeThrown, failure } from '../../failures.ts';
+import {
+  quotaKinds,
+  quotasOf,
+  type LimiterAnswer,
+  type LimiterAsk,
+  type ProviderLimits,
+  type QuotaKind,
+} from '../../provider-limits.ts';
+import { Allowance } from './allowance.ts';
+import { Backlog } from './backlog.ts';
+
+/** What a worker's share of a provider's limits needs to know. */
+export interface ProviderShareOptions {
+  /** The provider, for messages. */
+  name: string;
+  limits: ProviderLimits;
+  /** The worker, among all that share the limits. */
+  holder: string;
+  /** When the worker was made, in milliseconds since the epoch. */
+  since: number;
+  /** Calls that may wait in this worker at the same time; each holds one of its slots for activities. */
+  mostWaiting: number;
+  ask(ask: LimiterAsk): Promise<LimiterAnswer>;
+}
+
+/** Leave to call a provider once. */
+export interface Permit {
+  /** The call has ended. */
+  end(outcome?: CallOutcome): void;
+}
+
+/** What became of a call that had leave. */
+export interface CallOutcome {
+  /** What it took, where that is known. */
+  tokens?: { input: number; output: number };
+  /** For how many milliseconds the provider wants to be left alone. */
+  throttledMs?: number;
+}
+
+/** What a call says of itself as it asks for leave. */
+export interface PermitRequest {
+  /** The estimated tokens of the request. */
+  tokens: number;
+  signal: AbortSignal;
+  /** How often it was sent away before: it has had its time of waiting, and is not sent to the end again. */
+  waits: number;
+  /** After this nobody needs the call any more: milliseconds since the epoch. */
+  deadline: number;
+}
+
+interface Waiter {
+  sizes: Record<QuotaKind, number>;
+  enter(permit: Permit): void;
+}
+
+/** A call whose turn is further away does not wait in its worker, where it holds a slot that a tool could use. */
+const longestInSlotMs = 2_000;
+/** When the calls come back that find the worker full before the limiter has first answered. */
+const firstAnswerMs = 2_000;
+/** How long a call waits in its worker at most, and how long where the limiter has not answered yet. */
+const patienceMs = 5_000;
+const unansweredMs = 10_000;
+/** Workers never ask more often than this, whatever happens. */
+const leastBetweenAsksMs = 250;
+/** After an ask that failed: soon enough for a limiter that comes back, and no storm. */
+const failedAskMs = 700;
+/** Tokens of a reply, and the duration of a call, before any was seen; how much the newest counts. */
+const firstReplyTokens = 256;
+const firstCallMs = 2_000;
+const newest = 0.2;
+/** What is held above the recent use, so that somewhat more needs no ask. */
+const headroom = 1.25;
+
+/**
+ * One worker's share of what a provider may be asked. It holds permits ahead, so that a call in a steady flow waits for nobody, asks the
+ * limiter for more or gives some back as its calls come and go, and asks nothing while there are none.
+ */
+export class ProviderShare {
+  private readonly options: ProviderShareOptions;
+  private readonly allowances = new Map<QuotaKind, Allowance>();
+  private readonly backlog = new Backlog();
+  private readonly queue: Waiter[] = [];
+  private replyTokens = firstReplyTokens;
+  private usualTokens = 2 * firstReplyTokens;
+  private callMs = firstCallMs;
+  private blockedUntil = 0;
+  private throttledMs: number | undefined;
+  private seq = 0;
+  private asking = false;
+  private askedAt = 0;
+  private askedWants = new Map<QuotaKind, number>();
+  private againAt = 0;
+  private expiresAt = 0;
+  /** Whether the last ask was answered; `undefined` before the first. */
+  private answered: boolean | undefined;
+  private problem = 'it has not answered yet';
+  private timer: NodeJS.Timeout | undefined;
+  private left = false;
+
+  constructor(options: ProviderShareOptions) {
+    this.options = options;
+    for (const kind of Object.keys(quotasOf(options.limits)) as QuotaKind[])
+      this.allowances.set(kind, new Allowance());
+  }
+
+  /** Throws `ModelRateLimited` for a call whose turn is so far away that it should not even begin. */
+  check(waits: number): void {
+    const wait = this.waitFor(this.usualTokens, waits, Date.now());
+    if (wait !== undefined) throw this.away(wait);
+  }
+
+  /**
+   * Waits for leave to call the provider. Throws `ModelRateLimited`, to be repeated when its turn is expected, where that is too far away to
+   * hold a slot for it, and `ModelLimiterUnavailable` where the limiter does not answer; rejects at once when the signal is aborted.
+   */
+  async acquire({ tokens, signal, waits, deadline }: PermitRequest): Promise<Permit> {
+    signal.throwIfAborted();
+    const sizes = { requests: 1, tokens: Math.ceil(tokens + this.replyTokens), concurrent: 1 };
+    const wait = this.waitFor(sizes.tokens, waits, Date.now());
+    if (wait !== undefined) throw this.away(wait, deadline);
+    this.usualTokens += (sizes.tokens - this.usualTokens) * newest;
+    return await new Promise<Permit>((resolve, reject) => {
+      const stop = () => {
+        clearTimeout(patience);
+        signal.removeEventListener('abort', abort);
+      };
+      const waiter: Waiter = {
+        sizes,
+        enter: (permit) => {
+          stop();
+          resolve(permit);
+        },
+      };
+      const leave = (why: unknown) => {
+        stop();
+        this.queue.splice(this.queue.indexOf(waiter), 1);
+        reject(why as Error);
+        this.pump();
+      };
+      const abort = () => leave(signal.reason);
+      const patience = setTimeout(
+        () =>
+          leave(
+            this.answered ? this.away(this.expected(sizes.tokens, Date.now()), deadline) : this.unavailable(),
+          ),
+        this.answered ? patienceMs : unansweredMs,
+      );
+      signal.addEventListener('abort', abort, { once: true });
+      this.queue.push(waiter);
+      this.pump();
+    });
+  }
+
+  /** Gives everything back as the worker stops: what the limiter is to be told, if anything. */
+  leave(): LimiterAsk | undefined {
+    this.left = true;
+    clearTimeout(this.timer);
+    return this.seq === 0 ? undefined : this.report(Date.now(), () => 0);
+  }
+
+  private away(waitMs: number, deadline = Infinity): ApplicationFailure {
+    const { name } = this.options;
+    const now = Date.now();
+    const nextRetryMs = Math.min(this.backlog.send(waitMs, now), Math.max(1, deadline - now));
+    const seconds = Math.ceil(nextRetryMs / 1_000);
+    return failure(
+      'ModelRateLimited',
+      `the limits of the model provider ${name} are used up; the call comes back in ${seconds} s`,
+      { nextRetryMs },
+    );
+  }
+
+  private unavailable(): ApplicationFailure {
+    const { name } = this.options;
+    return failure(
+      'ModelLimiterUnavailable',
+      `the limiter of the model provider ${name} cannot be reached: ${this.problem}`,
+    );
+  }
+
+  /** Lets calls in, in their order, and sees to it that the limiter is asked when there is reason. */
+  private pump(): void {
+    if (this.left) return;
+    const now = Date.now();
+    for (;;) {
+      const [waiter] = this.queue;
+      if (!waiter || this.readyAt(waiter, now) > now) break;
+      this.queue.shift();
+      waiter.enter(this.enter(waiter, now));
+    }
+    clearTimeout(this.timer);
+    const next = Math.min(this.nextAskAt(now), this.queue[0] ? this.readyAt(this.queue[0], now) : Infinity);
+    if (next <= now) return void this.ask(now);
+    if (next === Infinity) return;
+    this.timer = setTimeout(() => this.pump(), Math.min(next - now, 60_000) + 1);
+    // A process that has nothing else to do may end.
+    this.timer.unref();
+  }
+
+  private readyAt({ sizes }: Waiter, now: number): number {
+    // What was held is the limiter's again; only an answer helps.
+    if (now >= this.expiresAt) return Infinity;
+    let at = Math.max(now, this.blockedUntil);
+    for (const [kind, allowance] of this.allowances) at = Math.max(at, allowance.readyAt(sizes[kind], now));
+    return at < this.expiresAt ? at : Infinity;
+  }
+
+  private enter({ sizes }: Waiter, now: number): Permit {
+    const taken = [...this.allowances].map(([kind, allowance]) => ({
+      allowance,
+      size: sizes[kind],
+      kind,
+      permits: allowance.take(sizes[kind], now),
+    }));
+    let ended = false;
+    return {
+      end: ({ tokens, throttledMs } = {}) => {
+        if (ended) return;
+        ended = true;
+        const end = Date.now();
+        this.callMs += (end - now - this.callMs) * newest;
+        if (tokens) this.replyTokens += (tokens.output - this.replyTokens) * newest;
+        for (const { allowance, size, kind, permits } of taken) {
+          const actual = kind === 'tokens' && tokens ? tokens.input + tokens.output : size;
+          allowance.settle(permits, { size, actual }, end);
+        }
+        if (throttledMs !== undefined) this.throttle(throttledMs, end);
+        this.pump();
+      },
+    };
+  }
+
+  private throttle(ms: number, now: number): void {
+    this.blockedUntil = Math.max(this.blockedUntil, now + ms);
+    this.throttledMs = Math.max(this.throttledMs ?? 0, ms);
+  }
+
+  /** When the limiter is to be asked next; at once, where something new is to be said. */
+  private nextAskAt(now: number): number {
+    if (this.asking) return Infinity;
+    const soon = this.askedAt + leastBetweenAsksMs;
+    if (this.throttledMs !== undefined) return soon;
+    const more = [...this.allowances].some(([kind, allowance]) => {
+      const asked = this.askedWants.get(kind) ?? 0;
+      // Where there was less than was asked for, asking for more brings nothing.
+      return allowance.target >= asked && this.wantOf(kind, allowance, now) > asked;
+    });
+    // A second ask within one that failed would not fare better.
+    if (this.queue.length > 0 && more && this.answered !== false) return soon;
+    const holds = [...this.allowances.values()].some(({ held, freed }) => held > 0 || freed.length > 0);
+    return holds || this.queue.length > 0 ? Math.max(soon, this.againAt) : Infinity;
+  }
+
+  /** Permits that the calls of the next window could use. */
+  private wantOf(kind: QuotaKind, allowance: Allowance, now: number): number {
+    const waiting = this.queue.reduce((sum, { sizes }) => sum + sizes[kind], 0);
+    if (kind === 'concurrent') {
+      const used = allowance.used(now);
+      return used + waiting === 0 ? 0 : Math.min(allowance.amount, Math.ceil(used * headroom) + waiting + 1);
+    }
+    const flow = allowance.perWindow(now) * headroom;
+    if (flow + waiting === 0) return 0;
+    const usual = kind === 'tokens' ? Math.ceil(this.usualTokens) : 1;
+    return Math.min(allowance.amount, Math.ceil(flow) + waiting + usual);
+  }
+
+  private report(now: number, keep: (kind: QuotaKind, allowance: Allowance) => number): LimiterAsk {
+    const { holder, since, limits } = this.options;
+    this.seq += 1;
+    const ask: LimiterAsk = { holder, seq: this.seq, limits, since, shares: {} };
+    const [first] = this.queue;
+    for (const [kind, allowance] of this.allowances) {
+      const want = keep(kind, allowance);
+      allowance.release(Math.min(want, allowance.target), now, this.seq);
+      this.askedWants.set(kind, want);
+      ask.shares[kind] = {
+        has: allowance.held,
+        least: first ? allowance.needOf(first.sizes[kind]) : 0,
+        want: Math.max(want, allowance.held),
+        freed: allowance.freed.map(({ at, amount, seq }) => [Math.max(0, at - now), amount, seq]),
+      };
+    }
+    if (this.throttledMs !== undefined) ask.throttledMs = this.throttledMs;
+    return ask;
+  }
+
+  private async ask(now: number): Promise<void> {
+    this.asking = true;
+    this.askedAt = now;
+    const ask = this.report(now, (kind, allowance) => this.wantOf(kind, allowance, now));
+    this.throttledMs = undefined;
+    try {
+      const answer = await this.options.ask(ask);
+      this.take(ask, answer, now);
+      this.answered = true;
+    } catch (thrown) {
+      this.answered = false;
+      this.problem = describeThrown(thrown).slice(0, 300);
+      this.againAt = Date.now() + failedAskMs * (1 + Math.random());
+      if (ask.throttledMs !== undefined) this.throttledMs = ask.throttledMs;
+    } finally {
+      this.asking = false;
+    }
+    this.pump();
+  }
+
+  private take(ask: LimiterAsk, answer: LimiterAnswer, askedAt: number): void {
+    const now = Date.now();
+    for (const kind of quotaKinds) {
+      const share = answer.shares[kind];
+      if (!share) {
+        this.allowances.delete(kind);
+        continue;
+      }
+      const allowance = this.allowances.get(kind) ?? new Allowance();
+      this.allowances.set(kind, allowance);
+      allowance.held = share.has;
+      allowance.target = share.target;
+      allowance.amount = share.amount;
+      allowance.windowMs = share.windowMs;
+      allowance.freed = allowance.freed.filter(({ seq }) => seq > ask.seq);
+    }
+    this.expiresAt = askedAt + answer.leaseMs;
+    this.blockedUntil = Math.max(this.blockedUntil, now + (answer.blockedMs ?? 0));
+    const excess = [...this.allowances.values()].some(({ held, target }) => held > target);
+    this.againAt = excess ? now + leastBetweenAsksMs : askedAt + answer.againMs;
+  }
+
+  /** Milliseconds until the turn of a call that should not wait here; `undefined` for one that may. */
+  private waitFor(tokens: number, waits: number, now: number): number | undefined {
+    const { mostWaiting } = this.options;
+    const full = this.queue.length >= mostWaiting;
+    if (this.answered === undefined) return full ? firstAnswerMs : undefined;
+    // Whoever comes back has had those before it that are away.
+    const returns = waits > 0 && !full;
+    const wait = this.expected(tokens, now, returns ? 0 : this.backlog.count(now));
+    return full || wait > (returns ? patienceMs : longestInSlotMs) ? wait : undefined;
+  }
+
+  /** Milliseconds until the turn of a call behind those that wait here and so many that are away. */
+  private expected(tokens: number, now: number, away = this.backlog.count(now)): number {
+    const ahead = this.queue.length + away;
+    let at = Math.max(now, this.blockedUntil);
+    for (const [kind, allowance] of this.allowances) {
+      const [size, usual] = kind === 'tokens' ? [tokens, this.usualTokens] : [1, 1];
+      at = Math.max(at, allowance.turnOf(ahead * usual + size, now, this.callMs));
+    }
+    return at - now;
+  }
+}
