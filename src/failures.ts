@@ -1,4 +1,4 @@
-import { ApplicationFailure, TimeoutFailure } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory, TimeoutFailure } from '@temporalio/common';
 
 /**
  * Every way in which Cadenza itself fails, by the `type` of the `ApplicationFailure` that Temporal records.
@@ -120,6 +120,8 @@ export interface FailureOptions {
   final?: boolean;
   /** Milliseconds to the next attempt, where somebody else says how long (a Retry-After). */
   nextRetryMs?: number | undefined;
+  /** Nothing has gone wrong: the SDK logs it at its lowest level and does not count it. */
+  expected?: true;
 }
 
 /** An `ApplicationFailure` of this type, retryable or final as {@link failureTypes} says. */
@@ -134,6 +136,7 @@ export function failure(
     nonRetryable: options.final ?? failureTypes[type] === 'end',
     ...(options.cause && { cause: options.cause }),
     ...(options.details && { details: options.details }),
+    ...(options.expected && { category: ApplicationFailureCategory.BENIGN }),
     ...(options.nextRetryMs !== undefined && { nextRetryDelay: options.nextRetryMs }),
   });
 }

@@ -154,6 +154,9 @@ export interface LimiterState {
   continueAfter?: number;
 }
 
+/** How long permits are a worker's: what a crashed one holds is idle for so long. Several asks may be lost in it. Milliseconds. */
+export const leaseMs = 15_000;
+
 /** Names under which workers and the limiter meet. */
 export const limiterNames = { workflow: 'providerLimiter', ask: 'ask', leave: 'leave' } as const;
 

@@ -1,4 +1,5 @@
 import {
+  leaseMs,
   quotaKinds,
   quotasOf,
   type LimiterAnswer,
@@ -10,8 +11,6 @@ import {
   type QuotaKind,
 } from '../provider-limits.ts';
 
-/** How long permits are a worker's: what a crashed one holds is idle for so long. Several asks may be lost in it. */
-const leaseMs = 15_000;
 /** How often workers ask while there is enough, and while they want more than there is. */
 const calmMs = 5_000;
 const contendedMs = 2_000;
@@ -215,7 +214,8 @@ export function fairShares(shares: readonly LimiterShare[], amount: number): Map
   // Less than a call needs is of no use to anybody.
   const more = order.filter((share) => share.least === 0 || (targets.get(share) ?? 0) > 0);
   const missing = (share: LimiterShare) => share.want - (targets.get(share) ?? 0);
-  more.sort((a, b) => missing(a) - missing(b));
+  // Among equals what is left over stays where it is.
+  more.sort((a, b) => missing(a) - missing(b) || a.has - b.has);
   for (const [index, share] of more.entries()) {
     const got = Math.max(0, Math.min(missing(share), Math.floor(left / (more.length - index))));
     targets.set(share, (targets.get(share) ?? 0) + got);

@@ -5,7 +5,6 @@ import {
   defineSignal,
   defineUpdate,
   setHandler,
-  setWorkflowOptions,
   workflowInfo,
 } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
@@ -50,9 +49,6 @@ export async function providerLimiter(state?: LimiterState): Promise<void> {
     if (asks === before && pool.idle) return;
   }
 }
-
-// One that stayed on an old build would answer nobody once its last worker is gone.
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, providerLimiter);
 
 function isAsk(ask: Partial<LimiterAsk> | null | undefined): ask is LimiterAsk {
   return (

@@ -17,6 +17,7 @@ function most(arrivals: readonly number[], windowMs: number): number {
 }
 
 test('R1: a limit of 10/s holds over four workers with eager dispatch, counted at the provider', async () => {
+  const { client } = await connectToTemporal();
   const server = await createModelServer({ respond: () => ({ text: 'said' }) });
   const pool = `pool-${randomUUID().slice(0, 8)}`;
   const taskQueue = pool;
@@ -29,8 +30,14 @@ test('R1: a limit of 10/s holds over four workers with eager dispatch, counted a
       CADENZA_OPENAI_REQUESTS_PER_MINUTE: '600',
     }),
   );
+  setTimeout(async () => {
+    for (const w of workers) console.log(w.output().slice(-1500));
+    const hh = await client.workflow.getHandle('cadenza-limit').fetchHistory().catch((e) => console.log(String(e)));
+    console.log(hh && hh.events?.length, JSON.stringify(hh && hh.events?.slice(-3)).slice(0, 1500), server.requests.length);
+    for await (const w of client.workflow.list()) console.log(w.workflowId, w.status.name);
+  }, 40000);
   await Promise.all(workers.map(async (worker) => await worker.ready()));
-  const { client } = await connectToTemporal();
+  console.log('ready');
   const cadenza = new CadenzaClient(client, taskQueue, async () => undefined);
   const t0 = Date.now();
   const runs = await Promise.all(
@@ -51,4 +58,4 @@ test('R1: a limit of 10/s holds over four workers with eager dispatch, counted a
   expect(most(arrivals, 1_000)).toBeLessThanOrEqual(12);
   for (const worker of workers) await worker[Symbol.asyncDispose]();
   await server.close();
-}, 120_000);
+}, 60_000);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { WithStartWorkflowOperation, type Client } from '@temporalio/client';
 import {
+  leaseMs,
   limiterId,
   limiterNames,
   type LimiterAnswer,
@@ -18,6 +19,8 @@ export class LimiterClient {
   private readonly client: Client;
   private readonly workflowId: string;
   private readonly taskQueue: string;
+  /** Where the limiter stood when an ask first failed. */
+  private stuck: { at: string; since: number } | undefined;
 
   constructor(client: Client, { pool, taskQueue }: { pool: string | undefined; taskQueue: string }) {
     this.client = client;
@@ -25,8 +28,24 @@ export class LimiterClient {
     this.taskQueue = taskQueue;
   }
 
-  /** Asks the limiter, and starts it where there is none. */
+  /** Asks the limiter. Starts it where there is none, and replaces one that answers nobody. */
   async ask(ask: LimiterAsk): Promise<LimiterAnswer> {
+    try {
+      const answer = await this.update(ask);
+      this.stuck = undefined;
+      return answer;
+    } catch (thrown) {
+      await this.replaceStuck().catch(() => undefined);
+      throw thrown;
+    }
+  }
+
+  /** Tells the limiter what is given back; nobody has to be there to answer. */
+  async leave(ask: LimiterAsk): Promise<void> {
+    await this.client.workflow.getHandle(this.workflowId).signal(limiterNames.leave, ask);
+  }
+
+  private async update(ask: LimiterAsk): Promise<LimiterAnswer> {
     const given = new AbortController();
     const asked = this.client.withAbortSignal(
       given.signal,
@@ -44,11 +63,10 @@ export class LimiterClient {
           },
         ),
     );
-    asked.catch(() => undefined);
     const late = delay(answerWithinMs, undefined, { signal: given.signal, ref: false }).then(() => {
       throw new Error(`the workflow ${this.workflowId} did not answer within ${answerWithinMs / 1_000} s`);
     });
-    late.catch(() => undefined);
+    for (const each of [asked, late]) each.catch(() => undefined);
     try {
       return await Promise.race([asked, late]);
     } finally {
@@ -56,8 +74,24 @@ export class LimiterClient {
     }
   }
 
-  /** Tells the limiter what is given back; nobody has to be there to answer. */
-  async leave(ask: LimiterAsk): Promise<void> {
-    await this.client.workflow.getHandle(this.workflowId).signal(limiterNames.leave, ask);
+  /**
+   * A limiter lives on the task queue of the worker that first asked. Where nobody listens there any more, or its build is gone, it makes no
+   * step although it is asked; after the time of a lease, when nobody holds anything of it, it is started again on the queue of this worker.
+   */
+  private async replaceStuck(): Promise<void> {
+    const { runId, historyLength } = await this.client.workflow.getHandle(this.workflowId).describe();
+    const at = `${runId}/${historyLength}`;
+    if (this.stuck?.at !== at) {
+      this.stuck = { at, since: Date.now() };
+      return;
+    }
+    if (Date.now() - this.stuck.since < leaseMs) return;
+    this.stuck = undefined;
+    await this.client.workflow.start<Limiter>(limiterNames.workflow, {
+      workflowId: this.workflowId,
+      workflowIdConflictPolicy: 'TERMINATE_EXISTING',
+      taskQueue: this.taskQueue,
+      args: [],
+    });
   }
 }

@@ -168,7 +168,7 @@ export class ProviderShare {
     return failure(
       'ModelRateLimited',
       `the limits of the model provider ${name} are used up; the call comes back in ${seconds} s`,
-      { nextRetryMs },
+      { nextRetryMs, expected: true },
     );
   }
 
@@ -332,7 +332,7 @@ export class ProviderShare {
   private waitFor(tokens: number, waits: number, now: number): number | undefined {
     const { mostWaiting } = this.options;
     const full = this.queue.length >= mostWaiting;
-    if (this.answered === undefined) return full ? firstAnswerMs : undefined;
+    if (!this.answered) return full ? firstAnswerMs : undefined;
     // Whoever comes back has had those before it that are away.
     const returns = waits > 0 && !full;
     const wait = this.expected(tokens, now, returns ? 0 : this.backlog.count(now));
