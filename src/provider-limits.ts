@@ -158,7 +158,13 @@ export interface LimiterState {
 export const leaseMs = 15_000;
 
 /** Names under which workers and the limiter meet. */
-export const limiterNames = { workflow: 'providerLimiter', ask: 'ask', leave: 'leave' } as const;
+export const limiterNames = {
+  workflow: 'providerLimiter',
+  /** All workers of a namespace whose providers have limits listen there. */
+  taskQueue: 'cadenza-limits',
+  ask: 'ask',
+  leave: 'leave',
+} as const;
 
 /** The workflow id of the limiter of a pool; without a name, that of the default provider. */
 export function limiterId(pool?: string): string {

@@ -18,6 +18,7 @@ import {
 } from '../activities/transcript-store.ts';
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
+import { startLimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
@@ -68,6 +69,7 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly sink: StreamSink | undefined;
   private readonly mcp = new McpPool();
   private shares: ProviderShares | undefined;
+  private beside: LimiterWorkerOptions = {};
   private watchdog: Watchdog | undefined;
 
   constructor(options: CadenzaOptions) {
@@ -92,6 +94,13 @@ export class CadenzaPlugin extends SimplePlugin {
       providers,
       options.maxConcurrentActivityTaskExecutions ?? defaultActivitySlots,
     );
+    const { connection, namespace, dataConverter, identity } = options;
+    this.beside = {
+      ...(connection && { connection }),
+      ...(namespace !== undefined && { namespace }),
+      ...(dataConverter && { dataConverter }),
+      ...(identity !== undefined && { identity }),
+    };
     const activities = createActivities({
       registry: createRegistry(this.cadenza.agents),
       providers,
@@ -126,13 +135,16 @@ export class CadenzaPlugin extends SimplePlugin {
   }
 
   override async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
+    const limiter = this.shares?.any ? await startLimiterWorker(this.beside) : undefined;
     try {
-      await super.runWorker(worker, next);
+      const running = super.runWorker(worker, next);
+      await (limiter ? Promise.race([running, stopped(limiter.failed, worker, running)]) : running);
     } finally {
       await this.watchdog?.stop();
       await this.sink?.close?.();
       await this.mcp.close();
       await this.shares?.close();
+      await limiter?.stop();
     }
   }
 
@@ -178,4 +190,15 @@ export class CadenzaPlugin extends SimplePlugin {
 function modulePath(name: string): string {
   const source = fileURLToPath(new URL(`${name}.ts`, here));
   return existsSync(source) ? source : fileURLToPath(new URL(`${name}.js`, here));
+}
+
+/** A worker whose limits nobody could divide any more stops, with the reason. */
+async function stopped(failed: Promise<never>, worker: Worker, running: Promise<void>): Promise<never> {
+  try {
+    return await failed;
+  } catch (thrown) {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    await running;
+    throw thrown;
+  }
 }

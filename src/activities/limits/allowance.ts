@@ -86,6 +86,11 @@ export class Allowance {
     return taken;
   }
 
+  /** The use began later than when the permits were taken. */
+  postpone(taken: PermitsInUse, ms: number): void {
+    taken.until += ms;
+  }
+
   /** A call has ended: it took so much, or as much as was thought. */
   settle(taken: PermitsInUse, { size, actual }: { size: number; actual: number }, now: number): void {
     if (taken.until === Infinity) {

@@ -10,7 +10,7 @@ import {
 } from '../../provider-limits.ts';
 
 /** An answer that takes longer is given up; what it would have granted is the limiter's again with the next ask. */
-const answerWithinMs = 5_000;
+const answerWithinMs = 10_000;
 
 type Limiter = (state?: LimiterState) => Promise<void>;
 
@@ -18,14 +18,12 @@ type Limiter = (state?: LimiterState) => Promise<void>;
 export class LimiterClient {
   private readonly client: Client;
   private readonly workflowId: string;
-  private readonly taskQueue: string;
   /** Where the limiter stood when an ask first failed. */
   private stuck: { at: string; since: number } | undefined;
 
-  constructor(client: Client, { pool, taskQueue }: { pool: string | undefined; taskQueue: string }) {
+  constructor(client: Client, pool: string | undefined) {
     this.client = client;
     this.workflowId = limiterId(pool);
-    this.taskQueue = taskQueue;
   }
 
   /** Asks the limiter. Starts it where there is none, and replaces one that answers nobody. */
@@ -57,7 +55,7 @@ export class LimiterClient {
             startWorkflowOperation: new WithStartWorkflowOperation<Limiter>(limiterNames.workflow, {
               workflowId: this.workflowId,
               workflowIdConflictPolicy: 'USE_EXISTING',
-              taskQueue: this.taskQueue,
+              taskQueue: limiterNames.taskQueue,
               args: [],
             }),
           },
@@ -75,8 +73,8 @@ export class LimiterClient {
   }
 
   /**
-   * A limiter lives on the task queue of the worker that first asked. Where nobody listens there any more, or its build is gone, it makes no
-   * step although it is asked; after the time of a lease, when nobody holds anything of it, it is started again on the queue of this worker.
+   * A limiter that makes no step although it is asked is broken, as by a build that cannot replay it. After the time of a lease, when nobody
+   * holds anything of it any more, it is started again.
    */
   private async replaceStuck(): Promise<void> {
     const { runId, historyLength } = await this.client.workflow.getHandle(this.workflowId).describe();
@@ -90,7 +88,7 @@ export class LimiterClient {
     await this.client.workflow.start<Limiter>(limiterNames.workflow, {
       workflowId: this.workflowId,
       workflowIdConflictPolicy: 'TERMINATE_EXISTING',
-      taskQueue: this.taskQueue,
+      taskQueue: limiterNames.taskQueue,
       args: [],
     });
   }

@@ -65,7 +65,9 @@ const unansweredMs = 10_000;
 /** Workers never ask more often than this, whatever happens. */
 const leastBetweenAsksMs = 250;
 /** After an ask that failed: soon enough for a limiter that comes back, and no storm. */
-const failedAskMs = 700;
+const failedAskMs = 1_000;
+/** How soon a request is on its way where the event loop is not busy. */
+const sendWithinMs = 20;
 /** Tokens of a reply, and the duration of a call, before any was seen; how much the newest counts. */
 const firstReplyTokens = 256;
 const firstCallMs = 2_000;
@@ -214,6 +216,11 @@ export class ProviderShare {
       kind,
       permits: allowance.take(sizes[kind], now),
     }));
+    // A busy event loop sends the request later than it was let in.
+    setTimeout(() => {
+      const lag = Date.now() - now - sendWithinMs;
+      if (lag > 0) for (const { allowance, permits } of taken) allowance.postpone(permits, lag);
+    }, sendWithinMs).unref();
     let ended = false;
     return {
       end: ({ tokens, throttledMs } = {}) => {

@@ -43,6 +43,11 @@ export class ProviderShares {
     }
   }
 
+  /** Whether any provider has limits. */
+  get any(): boolean {
+    return this.providers.all.some(([, { limits }]) => limits !== undefined);
+  }
+
   /** The share of a provider's limits; `undefined` where it has none. */
   of(name: string | undefined, context: Context): ProviderShare | undefined {
     const limits = this.providers.get(name)?.limits;
@@ -66,7 +71,7 @@ export class ProviderShares {
   }
 
   private open(pool: string | undefined, limits: ProviderLimits, context: Context): Share {
-    const limiter = new LimiterClient(context.client, { pool, taskQueue: context.info.taskQueue });
+    const limiter = new LimiterClient(context.client, pool);
     const { holder, since, mostWaiting } = this;
     const name = pool === undefined ? 'of this worker' : `"${pool}"`;
     const ask: ConstructorParameters<typeof ProviderShare>[0]['ask'] = async (each) =>
