@@ -98,8 +98,8 @@ export interface LimiterAsk {
   /** When the worker was made, in milliseconds since the epoch: the limits of the newest hold. */
   since: number;
   shares: ByKind<ShareReport>;
-  /** The provider has told the worker to wait for so many milliseconds. */
-  throttledMs?: number;
+  /** The provider has told the worker to wait for so many milliseconds, so many ago. */
+  throttled?: { ms: number; agoMs: number };
 }
 
 /** What the limiter lets a worker have. */

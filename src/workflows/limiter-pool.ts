@@ -50,7 +50,8 @@ export class LimiterPool {
   ask(ask: LimiterAsk, now: number): LimiterAnswer {
     this.adopt(ask);
     this.lapse(now);
-    if (ask.throttledMs !== undefined) this.slowDown(ask.throttledMs, now);
+    const { throttled } = ask;
+    if (throttled) this.slowDown(throttled.ms, now - Math.max(0, throttled.agoMs));
     const { lease, lapsed } = this.report(ask, now);
     const answer: LimiterAnswer = { shares: {}, leaseMs, againMs: calmMs, ...(lapsed && { lapsed }) };
     let again = calmMs;
@@ -148,10 +149,10 @@ export class LimiterPool {
   }
 
   /** Halves what is used, once for each time that the provider has everybody wait, and lets it grow again afterwards. */
-  private slowDown(wishMs: number, now: number): void {
-    const { blockedUntil = 0 } = this.state;
-    const until = now + Math.min(Math.max(wishMs, shortestBlockMs), longestBlockMs);
-    const part = now < blockedUntil ? (this.state.slowed?.part ?? 1) : this.part(now) / 2;
+  private slowDown(wishMs: number, at: number): void {
+    const { blockedUntil = 0, slowed } = this.state;
+    const until = at + Math.min(Math.max(wishMs, shortestBlockMs), longestBlockMs);
+    const part = at < blockedUntil ? (slowed?.part ?? 1) : this.part(at) / 2;
     this.state.blockedUntil = Math.max(blockedUntil, until);
     this.state.slowed = { part: Math.max(part, leastPart), at: this.state.blockedUntil };
   }

@@ -12,7 +12,9 @@ const agents = fileURLToPath(new URL('../support/processes/plain-agents.ts', imp
 function most(arrivals: readonly number[], windowMs: number): number {
   const sorted = arrivals.toSorted((a, b) => a - b);
   return Math.max(
-    ...sorted.map((at, index) => sorted.filter((other, place) => place >= index && other < at + windowMs).length),
+    ...sorted.map(
+      (at, index) => sorted.filter((other, place) => place >= index && other < at + windowMs).length,
+    ),
   );
 }
 
@@ -32,8 +34,15 @@ test('R1: a limit of 10/s holds over four workers with eager dispatch, counted a
   );
   setTimeout(async () => {
     for (const w of workers) console.log(w.output().slice(-1500));
-    const hh = await client.workflow.getHandle('cadenza-limit').fetchHistory().catch((e) => console.log(String(e)));
-    console.log(hh && hh.events?.length, JSON.stringify(hh && hh.events?.slice(-3)).slice(0, 1500), server.requests.length);
+    const hh = await client.workflow
+      .getHandle('cadenza-limit')
+      .fetchHistory()
+      .catch((e) => console.log(String(e)));
+    console.log(
+      hh && hh.events?.length,
+      JSON.stringify(hh && hh.events?.slice(-3)).slice(0, 1500),
+      server.requests.length,
+    );
     for await (const w of client.workflow.list()) console.log(w.workflowId, w.status.name);
   }, 40000);
   await Promise.all(workers.map(async (worker) => await worker.ready()));
@@ -41,7 +50,10 @@ test('R1: a limit of 10/s holds over four workers with eager dispatch, counted a
   const cadenza = new CadenzaClient(client, taskQueue, async () => undefined);
   const t0 = Date.now();
   const runs = await Promise.all(
-    Array.from({ length: 60 }, async (_, index) => await cadenza.start('speaker', 'Go.', { id: `${pool}-${index}` })),
+    Array.from(
+      { length: 60 },
+      async (_, index) => await cadenza.start('speaker', 'Go.', { id: `${pool}-${index}` }),
+    ),
   );
   await Promise.all(runs.map(async (run) => await run.result()));
   const arrivals = server.requests.map(({ at }) => at - t0);
@@ -53,7 +65,12 @@ test('R1: a limit of 10/s holds over four workers with eager dispatch, counted a
     const a = e.workflowExecutionUpdateAcceptedEventAttributes;
     const d = (p: any) => p && Buffer.from(p[0].data).toString();
     if (a) console.log('ask', d(a.acceptedRequest?.input?.args?.payloads));
-    if (u) console.log('  answer', Number(e.eventTime?.seconds) % 1000 + Number(e.eventTime?.nanos)/1e9, d(u.outcome?.success?.payloads));
+    if (u)
+      console.log(
+        '  answer',
+        (Number(e.eventTime?.seconds) % 1000) + Number(e.eventTime?.nanos) / 1e9,
+        d(u.outcome?.success?.payloads),
+      );
   }
   expect(most(arrivals, 1_000)).toBeLessThanOrEqual(12);
   for (const worker of workers) await worker[Symbol.asyncDispose]();

@@ -10,7 +10,7 @@ import {
   type WorkerOptions,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import { CadenzaPlugin, openaiProvider, type CadenzaOptions } from 'cadenza/worker';
+import { CadenzaPlugin, openaiProvider, type CadenzaOptions, type ProviderLimits } from 'cadenza/worker';
 import { CadenzaClient } from 'cadenza/client';
 import {
   createModelServer,
@@ -27,6 +27,8 @@ export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   stream?: boolean;
   /** How the model server is asked. Default: Chat Completions. */
   api?: 'chat' | 'responses';
+  /** What all workers together may ask of the model server. Default: no limits. */
+  limits?: ProviderLimits;
   dataConverter?: DataConverter;
   /** A workflow file beside the agent workflow. */
   workflows?: URL;
@@ -59,6 +61,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     latencyMs,
     api = 'chat',
     stream = false,
+    limits,
     dataConverter,
     workflows,
     worker: workerOptions,
@@ -77,6 +80,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
       api,
       stream,
       streamIdle: 300,
+      ...(limits && { limits }),
     }),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.

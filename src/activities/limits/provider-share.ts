@@ -88,7 +88,8 @@ export class ProviderShare {
   private usualTokens = 2 * firstReplyTokens;
   private callMs = firstCallMs;
   private blockedUntil = 0;
-  private throttledMs: number | undefined;
+  /** What the provider said and the limiter has yet to hear. */
+  private throttled: { ms: number; at: number } | undefined;
   private seq = 0;
   private asking = false;
   private askedAt = 0;
@@ -241,14 +242,16 @@ export class ProviderShare {
 
   private throttle(ms: number, now: number): void {
     this.blockedUntil = Math.max(this.blockedUntil, now + ms);
-    this.throttledMs = Math.max(this.throttledMs ?? 0, ms);
+    // The first of a burst of refusals says when it was.
+    const { at } = this.throttled ?? { at: now };
+    this.throttled = { ms: Math.max(this.throttled?.ms ?? 0, now + ms - at), at };
   }
 
   /** When the limiter is to be asked next; at once, where something new is to be said. */
   private nextAskAt(now: number): number {
     if (this.asking) return Infinity;
     const soon = this.askedAt + leastBetweenAsksMs;
-    if (this.throttledMs !== undefined) return soon;
+    if (this.throttled) return soon;
     const more = [...this.allowances].some(([kind, allowance]) => {
       const asked = this.askedWants.get(kind) ?? 0;
       // Where there was less than was asked for, asking for more brings nothing.
@@ -289,7 +292,7 @@ export class ProviderShare {
         freed: allowance.freed.map(({ at, amount, seq }) => [Math.max(0, at - now), amount, seq]),
       };
     }
-    if (this.throttledMs !== undefined) ask.throttledMs = this.throttledMs;
+    if (this.throttled) ask.throttled = { ms: this.throttled.ms, agoMs: now - this.throttled.at };
     return ask;
   }
 
@@ -297,7 +300,8 @@ export class ProviderShare {
     this.asking = true;
     this.askedAt = now;
     const ask = this.report(now, (kind, allowance) => this.wantOf(kind, allowance, now));
-    this.throttledMs = undefined;
+    const { throttled } = this;
+    this.throttled = undefined;
     try {
       const answer = await this.options.ask(ask);
       this.take(ask, answer, now);
@@ -306,7 +310,7 @@ export class ProviderShare {
       this.answered = false;
       this.problem = describeThrown(thrown).slice(0, 300);
       this.againAt = Date.now() + failedAskMs * (1 + Math.random());
-      if (ask.throttledMs !== undefined) this.throttledMs = ask.throttledMs;
+      this.throttled ??= throttled;
     } finally {
       this.asking = false;
     }
