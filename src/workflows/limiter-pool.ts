@@ -171,8 +171,11 @@ export class LimiterPool {
   ): { target: number; contended: boolean } {
     const all = Object.values(this.state.leases).flatMap(({ shares }) => shares[kind] ?? []);
     const wanted = all.reduce((sum, { want }) => sum + want, 0);
-    if (wanted <= amount) return { target: share.want, contended: false };
-    return { target: fairShares(all, amount).get(share) ?? 0, contended: true };
+    // What it could have if it wanted all there is, so that it knows how fast its calls would get their turn.
+    const eager = { ...share, want: Math.max(share.want, amount) };
+    const others = all.filter((each) => each !== share);
+    const target = fairShares([...others, eager], amount).get(eager) ?? 0;
+    return { target, contended: wanted > amount };
   }
 
   private soon(kind: QuotaKind, now: number): number {

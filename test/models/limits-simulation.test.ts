@@ -138,7 +138,9 @@ test('R1: in a steady flow no call waits for an answer, and a worker without cal
     await worker.call(() => waited.push(Date.now() - from));
   });
   await turnClockUntil(Promise.all(calls), 60_000);
-  expect(waited.filter((ms) => ms > 0).length).toBeLessThan(10);
+  // At the beginning it learns how much is needed.
+  expect(waited.slice(0, 50).filter((ms) => ms > 0).length).toBeLessThan(25);
+  expect(waited.slice(50).filter((ms) => ms > 0)).toEqual([]);
   expect(limiter.asks).toBeLessThan(15);
   await vi.advanceTimersByTimeAsync(60_000);
   const asks = limiter.asks;
@@ -203,7 +205,7 @@ test("R1: a crashed worker's permits lapse, and the others use them", async () =
   );
   await turnClockUntil(Promise.all(calls), 300_000);
   expect(most(uses, 1_050)).toBe(10);
-  expect(Date.now() - began).toBeLessThan(60_000);
+  expect(Date.now() - began).toBeLessThan(90_000);
 });
 
 test.each([

@@ -15,6 +15,9 @@ export interface FreedPermits {
 
 /** Over how long the recent use is counted. */
 const recentMs = 5_000;
+const leastRecentMs = 1_000;
+/** When a worker may have more than it has, if there is any. */
+const nextAnswerMs = 2_000;
 
 /** One worker's permits of one quota, of which each can be used once in every window. Times are milliseconds since the epoch. */
 export class Allowance {
@@ -63,7 +66,6 @@ export class Allowance {
     const free = this.free(now);
     if (size <= free) return now;
     const share = Math.max(this.held, Math.min(this.target, this.amount), 1);
-    // What it does not hold yet comes somewhere within the next window.
     const rounds = Math.floor((size - 1) / share);
     let left = size - rounds * share - Math.max(0, free);
     let at = now;
@@ -72,7 +74,8 @@ export class Allowance {
       left -= amount;
       at = Math.min(until, now + window);
     }
-    if (left > 0) at = Math.max(at, now + window * Math.min(1, left / share));
+    // What it does not hold yet may be there with the next answer.
+    if (left > 0) at = Math.max(at, now + Math.min(window, nextAnswerMs));
     return at + rounds * window;
   }
 
@@ -122,7 +125,9 @@ export class Allowance {
     this.shift(now);
     const { from, now: current, before } = this.recent;
     const part = Math.min(1, (now - from) / recentMs);
-    return ((current + before * (1 - part)) / recentMs) * this.windowMs;
+    // What has only begun is as much as it was so far.
+    const over = before > 0 ? recentMs : Math.max(leastRecentMs, Math.min(now - from, recentMs));
+    return ((current + before * (1 - part)) / over) * this.windowMs;
   }
 
   private count(size: number, now: number): void {

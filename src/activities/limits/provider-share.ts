@@ -50,8 +50,10 @@ export interface PermitRequest {
   deadline: number;
 }
 
+type Sizes = Record<QuotaKind, number>;
+
 interface Waiter {
-  sizes: Record<QuotaKind, number>;
+  sizes: Sizes;
   enter(permit: Permit): void;
 }
 
@@ -110,8 +112,8 @@ export class ProviderShare {
 
   /** Throws `ModelRateLimited` for a call whose turn is so far away that it should not even begin. */
   check(waits: number): void {
-    const wait = this.waitFor(this.usualTokens, waits, Date.now());
-    if (wait !== undefined) throw this.away(wait);
+    const wait = this.waitFor({ requests: 1, tokens: this.usualTokens, concurrent: 1 }, waits, Date.now());
+    if (wait !== undefined) throw this.away(wait, { waits });
   }
 
   /**
@@ -121,8 +123,8 @@ export class ProviderShare {
   async acquire({ tokens, signal, waits, deadline }: PermitRequest): Promise<Permit> {
     signal.throwIfAborted();
     const sizes = { requests: 1, tokens: Math.ceil(tokens + this.replyTokens), concurrent: 1 };
-    const wait = this.waitFor(sizes.tokens, waits, Date.now());
-    if (wait !== undefined) throw this.away(wait, deadline);
+    const wait = this.waitFor(sizes, waits, Date.now());
+    if (wait !== undefined) throw this.away(wait, { waits, deadline });
     this.usualTokens += (sizes.tokens - this.usualTokens) * newest;
     return await new Promise<Permit>((resolve, reject) => {
       const stop = () => {
@@ -143,13 +145,16 @@ export class ProviderShare {
         this.pump();
       };
       const abort = () => leave(signal.reason);
-      const patience = setTimeout(
-        () =>
-          leave(
-            this.answered ? this.away(this.expected(sizes.tokens, Date.now()), deadline) : this.unavailable(),
-          ),
-        this.answered ? patienceMs : unansweredMs,
-      );
+      const began = Date.now();
+      const tire = () => {
+        const now = Date.now();
+        // The first in the queue that needs more than is held would never get it if it went away.
+        if (this.answered && now - began < this.longestGathering(waiter))
+          return void (patience = setTimeout(tire, patienceMs));
+        const wait = Math.max(patienceMs, this.expected(sizes, now));
+        leave(this.answered ? this.away(wait, { waits, deadline }) : this.unavailable());
+      };
+      let patience = setTimeout(tire, this.answered ? patienceMs : unansweredMs);
       signal.addEventListener('abort', abort, { once: true });
       this.queue.push(waiter);
       this.pump();
@@ -163,10 +168,15 @@ export class ProviderShare {
     return this.seq === 0 ? undefined : this.report(Date.now(), () => 0);
   }
 
-  private away(waitMs: number, deadline = Infinity): ApplicationFailure {
+  private away(
+    waitMs: number,
+    { waits, deadline = Infinity }: { waits: number; deadline?: number },
+  ): ApplicationFailure {
     const { name } = this.options;
     const now = Date.now();
-    const nextRetryMs = Math.min(this.backlog.send(waitMs, now), Math.max(1, deadline - now));
+    const nextRetryMs = Math.min(this.backlog.send(waitMs, waits, now), Math.max(1, deadline - now));
+    // It must find permits when it comes back.
+    this.pump();
     const seconds = Math.ceil(nextRetryMs / 1_000);
     return failure(
       'ModelRateLimited',
@@ -258,14 +268,16 @@ export class ProviderShare {
       return allowance.target >= asked && this.wantOf(kind, allowance, now) > asked;
     });
     // A second ask within one that failed would not fare better.
-    if (this.queue.length > 0 && more && this.answered !== false) return soon;
+    const waiting = this.queue.length > 0 || this.backlog.count(now) > 0;
+    if (waiting && more && this.answered !== false) return soon;
     const holds = [...this.allowances.values()].some(({ held, freed }) => held > 0 || freed.length > 0);
-    return holds || this.queue.length > 0 ? Math.max(soon, this.againAt) : Infinity;
+    return holds || waiting ? Math.max(soon, this.againAt) : Infinity;
   }
 
   /** Permits that the calls of the next window could use. */
   private wantOf(kind: QuotaKind, allowance: Allowance, now: number): number {
-    const waiting = this.queue.reduce((sum, { sizes }) => sum + sizes[kind], 0);
+    const away = this.backlog.count(now) * (kind === 'tokens' ? this.usualTokens : 1);
+    const waiting = this.queue.reduce((sum, { sizes }) => sum + sizes[kind], Math.ceil(away));
     if (kind === 'concurrent') {
       const used = allowance.used(now);
       return used + waiting === 0 ? 0 : Math.min(allowance.amount, Math.ceil(used * headroom) + waiting + 1);
@@ -340,24 +352,39 @@ export class ProviderShare {
   }
 
   /** Milliseconds until the turn of a call that should not wait here; `undefined` for one that may. */
-  private waitFor(tokens: number, waits: number, now: number): number | undefined {
-    const { mostWaiting } = this.options;
-    const full = this.queue.length >= mostWaiting;
+  private waitFor(sizes: Sizes, waits: number, now: number): number | undefined {
+    const full = this.queue.length >= this.options.mostWaiting;
     if (!this.answered) return full ? firstAnswerMs : undefined;
+    // Somebody has to say that more is needed than there is.
+    if (this.queue.length === 0 && this.lacking(sizes).length > 0) return undefined;
     // Whoever comes back has had those before it that are away.
     const returns = waits > 0 && !full;
-    const wait = this.expected(tokens, now, returns ? 0 : this.backlog.count(now));
+    const wait = this.expected(sizes, now, returns ? 0 : this.backlog.count(now));
     return full || wait > (returns ? patienceMs : longestInSlotMs) ? wait : undefined;
   }
 
   /** Milliseconds until the turn of a call behind those that wait here and so many that are away. */
-  private expected(tokens: number, now: number, away = this.backlog.count(now)): number {
+  private expected(sizes: Sizes, now: number, away = this.backlog.count(now)): number {
     const ahead = this.queue.length + away;
     let at = Math.max(now, this.blockedUntil);
     for (const [kind, allowance] of this.allowances) {
-      const [size, usual] = kind === 'tokens' ? [tokens, this.usualTokens] : [1, 1];
-      at = Math.max(at, allowance.turnOf(ahead * usual + size, now, this.callMs));
+      const usual = kind === 'tokens' ? this.usualTokens : 1;
+      at = Math.max(at, allowance.turnOf(ahead * usual + sizes[kind], now, this.callMs));
     }
     return at - now;
+  }
+
+  /** Of what a call needs more than is held. */
+  private lacking(sizes: Sizes): Allowance[] {
+    return [...this.allowances].flatMap(([kind, allowance]) =>
+      allowance.held < allowance.needOf(sizes[kind]) ? [allowance] : [],
+    );
+  }
+
+  /** For how long a call may gather the permits that it needs, as others give them back. */
+  private longestGathering(waiter: Waiter): number {
+    if (this.queue[0] !== waiter) return 0;
+    const windows = this.lacking(waiter.sizes).map(({ windowMs }) => windowMs || this.callMs);
+    return windows.length === 0 ? 0 : Math.max(...windows) + 2 * patienceMs;
   }
 }
