@@ -138,21 +138,24 @@ export class ProviderShare {
           resolve(permit);
         },
       };
-      const leave = (why: unknown) => {
+      const leave = (why: () => unknown) => {
         stop();
+        // Before anything else: whoever has left is not let in any more.
         this.queue.splice(this.queue.indexOf(waiter), 1);
-        reject(why as Error);
+        reject(why() as Error);
         this.pump();
       };
-      const abort = () => leave(signal.reason);
+      const abort = () => leave(() => signal.reason);
       const began = Date.now();
       const tire = () => {
         const now = Date.now();
         // The first in the queue that needs more than is held would never get it if it went away.
         if (this.answered && now - began < this.longestGathering(waiter))
           return void (patience = setTimeout(tire, patienceMs));
-        const wait = Math.max(patienceMs, this.expected(sizes, now));
-        leave(this.answered ? this.away(wait, { waits, deadline }) : this.unavailable());
+        leave(() => {
+          if (!this.answered) return this.unavailable();
+          return this.away(Math.max(patienceMs, this.expected(sizes, now)), { waits, deadline });
+        });
       };
       let patience = setTimeout(tire, this.answered ? patienceMs : unansweredMs);
       signal.addEventListener('abort', abort, { once: true });
