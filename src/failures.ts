@@ -1,4 +1,4 @@
-import { ApplicationFailure, TimeoutFailure } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory, TimeoutFailure } from '@temporalio/common';
 
 /**
  * Every way in which Cadenza itself fails, by the `type` of the `ApplicationFailure` that Temporal records.
@@ -15,6 +15,10 @@ export const failureTypes = {
   AgentCodeFailed: 'retry',
   /** The provider could not be reached, was overloaded or limited the rate (network, timeout, 408, 409, 429, 5xx). */
   ModelUnavailable: 'retry',
+  /** The provider's limits, as configured, are used up; the call comes back when its turn is expected. */
+  ModelRateLimited: 'retry',
+  /** The workflow that divides the provider's limits among the workers does not answer. */
+  ModelLimiterUnavailable: 'retry',
   /** The provider refused the credentials (401, 403). */
   ModelAuthentication: 'end',
   /** The provider refused the request as wrong (400, 404, 413, 422, …). */
@@ -135,6 +139,8 @@ export interface FailureOptions {
   final?: boolean;
   /** Milliseconds to the next attempt, where somebody else says how long (a Retry-After). */
   nextRetryMs?: number | undefined;
+  /** Nothing has gone wrong: the SDK logs it at its lowest level and does not count it. */
+  expected?: true;
 }
 
 /** An `ApplicationFailure` of this type, retryable or final as {@link failureTypes} says. */
@@ -149,6 +155,7 @@ export function failure(
     nonRetryable: options.final ?? failureTypes[type] === 'end',
     ...(options.cause && { cause: options.cause }),
     ...(options.details && { details: options.details }),
+    ...(options.expected && { category: ApplicationFailureCategory.BENIGN }),
     ...(options.nextRetryMs !== undefined && { nextRetryDelay: options.nextRetryMs }),
   });
 }

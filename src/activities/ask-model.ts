@@ -5,11 +5,13 @@ import { failure } from '../failures.ts';
 import type { CallModelInput, DefinitionSnapshot, ModelTurn } from '../protocol.ts';
 import type { Conversation } from '../transcript/conversation.ts';
 import { modelRequest, type ModelRequest } from '../transcript/model-request.ts';
-import { compactConversation, planCompaction, type CompactionWish } from './compaction.ts';
+import { compactConversation, planCompaction, tokensOf, type CompactionWish } from './compaction.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import type { ModelOutcome } from './metrics.ts';
-import { isTooLong } from './models/model-failure.ts';
+import type { CallOutcome, Permit } from './limits/provider-share.ts';
+import { isTooLong, throttledFor } from './models/model-failure.ts';
 import type { ModelReply } from './models/model.ts';
+import type { ModelAttempts } from './model-attempts.ts';
 import { costOf } from './models/prices.ts';
 import { renderDefinition, type RenderedDefinition } from './render-definition.ts';
 import { runHistory } from './run-history.ts';
@@ -21,10 +23,33 @@ export type Asked = { reply: ModelReply; definition: RenderedDefinition } | { sh
 /** Failures that another model may not have. */
 const others: ReadonlySet<string> = new Set([
   'ModelUnavailable',
+  'ModelRateLimited',
+  'ModelLimiterUnavailable',
   'ModelAuthentication',
   'ModelQuotaExhausted',
   'ModelBadRequest',
 ]);
+
+/** What goes with one attempt of a model call. */
+export interface AskOptions {
+  context: Context;
+  attempts: ModelAttempts;
+  onText?: (delta: string) => void;
+}
+
+/**
+ * Throws `ModelRateLimited` for a call that would only wait for a limit: before anything is read or kept for it. One with several models has
+ * others to ask.
+ */
+export function checkTurn(
+  { providers, shares }: ActivityDependencies,
+  registered: RegisteredAgent,
+  input: CallModelInput,
+  { context, attempts }: Pick<AskOptions, 'context' | 'attempts'>,
+): void {
+  const [name, ...rest] = modelsOf(registered, input);
+  if (rest.length === 0) shares.of(providers.target(name).named, context)?.check(attempts.waits);
+}
 
 /**
  * Asks the agent's model, or those after it in turn where one fails as another may not. Shortens the conversation instead, where it is too
@@ -35,8 +60,9 @@ export async function askModel(
   registered: RegisteredAgent,
   conversation: Conversation,
   input: CallModelInput,
-  { context, onText }: { context: Context; onText?: (delta: string) => void },
+  options: AskOptions,
 ): Promise<Asked> {
+  const { context } = options;
   const { workflowId } = runHistory(context).run;
   const failures: ApplicationFailure[] = [];
   for (const name of modelsOf(registered, input)) {
@@ -52,8 +78,7 @@ export async function askModel(
       conversation,
       definition,
       input,
-      context,
-      ...(onText && { onText }),
+      options,
     };
     try {
       return await askOne(call);
@@ -75,8 +100,7 @@ interface Call {
   conversation: Conversation;
   definition: RenderedDefinition;
   input: CallModelInput;
-  context: Context;
-  onText?: (delta: string) => void;
+  options: AskOptions;
 }
 
 function modelsOf({ agent }: RegisteredAgent, input: CallModelInput): (string | undefined)[] {
@@ -93,7 +117,7 @@ async function askOne(call: Call): Promise<Asked> {
   const { maxOutputTokens } = input;
   try {
     const request = () => modelRequest(snapshot, conversation.items, { maxOutputTokens });
-    return { reply: await send(call, snapshot, request, call.onText), definition };
+    return { reply: await send(call, snapshot, request, call.options.onText), definition };
   } catch (thrown) {
     if (!isTooLong(thrown)) throw thrown;
     // The model's window is smaller than was thought.
@@ -120,27 +144,24 @@ async function compact(call: Call, wish: CompactionWish): Promise<ModelTurn | un
   return { ...turn, ...(cost !== undefined && { cost }) };
 }
 
-/** Sends the request, bounded by the model's own time and the run's deadline. */
+/** Sends the request, once its provider's limits allow it, bounded by the model's own time and the run's deadline. */
 async function send(
-  { dependencies, registered, input, context }: Call,
+  call: Call,
   snapshot: DefinitionSnapshot,
   request: () => ModelRequest,
   onText?: (delta: string) => void,
 ): Promise<ModelReply> {
+  const { dependencies, input, options } = call;
+  const { context, attempts } = options;
   const { provider: named } = snapshot;
-  const { modelTimeoutMs } = registered;
-  const limits = { ...registered.limits, ...(input.deadline !== undefined && { deadlineMs: undefined }) };
-  // Before the first reply the workflow does not know the definition's own deadline.
-  const deadline =
-    input.deadline ?? (limits.deadlineMs ? context.info.scheduledTimestampMs + limits.deadlineMs : Infinity);
-  const left = deadline - Date.now();
+  const { modelTimeoutMs } = call.registered;
+  const deadline = deadlineOf(call);
   const late = () => failure('DeadlineReached', `the run's deadline passed in turn ${input.turn}`);
-  if (left <= 0) throw late();
-  const timeout = AbortSignal.timeout(Math.min(modelTimeoutMs, left, 2 ** 31 - 1));
-  const signal = AbortSignal.any([context.cancellationSignal, timeout]);
   const provider = dependencies.providers.get(named);
   if (!provider) throw failure('ModelUnavailable', `this worker has no model provider "${named}"`);
   const { metrics, prices } = dependencies;
+  const permit = await permitFor(call, snapshot, deadline);
+  const left = deadline - Date.now();
   const from = performance.now();
   const count = (outcome: ModelOutcome, reply?: ModelReply) => {
     const cost = reply && costOf(snapshot, reply.usage, prices);
@@ -151,28 +172,67 @@ async function send(
       ...(cost !== undefined && { cost }),
     });
   };
+  let outcome: CallOutcome = {};
   try {
-    const asked = request();
-    const { tracing = noTracing } = dependencies;
-    const about = { agent: input.agent, turn: input.turn, provider: provider.name, ...asked };
-    const reply = await tracing.chat({ ...about, ...(named !== undefined && { named }) }, async () =>
-      provider.call(asked, {
-        signal,
-        attempt: context.info.attempt,
-        ...(named !== undefined && { named }),
-        ...(onText && { onText }),
-      }),
-    );
-    count('ok', reply);
-    return reply;
-  } catch (thrown) {
-    count(context.cancellationSignal.aborted ? 'cancelled' : 'failed');
-    if (context.cancellationDetails?.workerShutdown) {
-      metrics.replyLost();
-      context.log.warn('A reply was lost in the drain: the model is asked again by another worker');
+    if (left <= 0) throw late();
+    const timeout = AbortSignal.timeout(Math.min(modelTimeoutMs, left, 2 ** 31 - 1));
+    const signal = AbortSignal.any([context.cancellationSignal, timeout]);
+    attempts.send();
+    try {
+      const asked = request();
+      const { tracing = noTracing } = dependencies;
+      const about = { agent: input.agent, turn: input.turn, provider: provider.name, ...asked };
+      const reply = await tracing.chat({ ...about, ...(named !== undefined && { named }) }, async () =>
+        provider.call(asked, {
+          signal,
+          attempt: attempts.numberOf(context),
+          ...(named !== undefined && { named }),
+          ...(onText && { onText }),
+        }),
+      );
+      count('ok', reply);
+      outcome = { tokens: reply.usage };
+      return reply;
+    } catch (thrown) {
+      count(context.cancellationSignal.aborted ? 'cancelled' : 'failed');
+      if (context.cancellationDetails?.workerShutdown) {
+        metrics.replyLost();
+        context.log.warn('A reply was lost in the drain: the model is asked again by another worker');
+      }
+      const throttledMs = throttledFor(thrown);
+      if (throttledMs !== undefined) outcome = { throttledMs };
+      if (!timeout.aborted || context.cancellationSignal.aborted) throw thrown;
+      if (deadline <= Date.now()) throw late();
+      throw failure(
+        'ModelUnavailable',
+        `the model did not answer within ${modelTimeoutMs} ms (modelTimeout)`,
+      );
     }
-    if (!timeout.aborted || context.cancellationSignal.aborted) throw thrown;
-    if (deadline <= Date.now()) throw late();
-    throw failure('ModelUnavailable', `the model did not answer within ${modelTimeoutMs} ms (modelTimeout)`);
+  } finally {
+    permit?.end(outcome);
   }
+}
+
+/** When the run has to be over: milliseconds since the epoch. */
+function deadlineOf({ registered, input, options }: Call): number {
+  if (input.deadline !== undefined) return input.deadline;
+  // Before the first reply the workflow does not know the definition's own deadline.
+  const { deadlineMs } = registered.limits;
+  return deadlineMs ? options.context.info.scheduledTimestampMs + deadlineMs : Infinity;
+}
+
+/** Waits until the provider's limits allow a call; `undefined` where it has none. */
+async function permitFor(
+  { dependencies, conversation, options }: Call,
+  snapshot: DefinitionSnapshot,
+  deadline: number,
+): Promise<Permit | undefined> {
+  const { context, attempts } = options;
+  const share = dependencies.shares.of(snapshot.provider, context);
+  return await share?.acquire({
+    tokens: tokensOf(conversation, snapshot),
+    signal: context.cancellationSignal,
+    waits: attempts.waits,
+    deadline,
+  });
 }

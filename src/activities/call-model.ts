@@ -6,12 +6,15 @@ import { describeThrown, failure } from '../failures.ts';
 import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
 import type { Conversation } from '../transcript/conversation.ts';
 import { askForTenant } from './ask-for-tenant.ts';
+import { checkTurn, type Asked } from './ask-model.ts';
 import { carry } from './carry-conversation.ts';
 import { checkValue, decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { guardInput, guardOutput } from './guardrails.ts';
 import { unwatched, type LiveText } from './live-text.ts';
 import { whileAlive } from './liveness.ts';
+import { ModelAttempts } from './model-attempts.ts';
+import type { ModelReply } from './models/model.ts';
 import { costOf } from './models/prices.ts';
 import { redactReply } from './redact.ts';
 import { registeredAgent } from './registered-agent.ts';
@@ -33,8 +36,9 @@ export async function callModel(
   input: CallModelInput,
 ): Promise<ModelTurn> {
   let live = unwatched;
+  const attempts = new ModelAttempts();
   const work = async (context: Context): Promise<ModelTurn> => {
-    const { store, prices } = dependencies;
+    const { store } = dependencies;
     const { workflowId, runId } = runHistory(context).run;
     if (input.v > protocolVersion) {
       throw failure(
@@ -43,6 +47,7 @@ export async function callModel(
       );
     }
     const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+    checkTurn(dependencies, known, input, { context, attempts });
     const registered = await dependencies.mcp.extend(known);
     const conversation = await store.conversation(runHistory(context), context.info.activityId, input.since);
     const begins = input.since.some((ref) => 'input' in ref) || startsWithMessage(input);
@@ -52,56 +57,79 @@ export async function callModel(
         ? await guardInput(registered, conversation, workflowId)
         : undefined;
     if (stopped) return stopped;
-    live = await openText(dependencies, context, input.turn);
+    live = await openText(dependencies, context, input.turn, attempts);
     const asked = await askForTenant(dependencies, registered, conversation, input, {
       context,
       onText: (delta) => live.write(delta),
+      attempts,
     });
     if ('shorter' in asked) {
       const { shorter } = asked;
       store.remember(runId, context.info.activityId, shorter, JSON.stringify(shorter.decision).length);
       return shorter;
     }
-    const { definition } = asked;
-    // Before anything is decided or stored: what the run goes on with is what its history holds.
-    const reply = await redactReply(asked.reply, dependencies.redact, input.agent);
-    const decided = await decide(registered, reply, {
-      workflowId,
-      policy: { worker: dependencies.policy, run: input.policy ?? [] },
-      v: input.v,
-    });
-    const guarded = await guardOutput(registered, decided, reply.items, workflowId);
-    const decision = carry(registered, conversation, reply, guarded);
-    const cost = costOf(definition.snapshot, reply.usage, prices);
-    const text = JSON.stringify(reply.items);
-    const turn: ModelTurn = {
-      reply: reply.items,
-      decision,
-      definition: definition.digest,
-      ...(!definition.known && { snapshot: definition.snapshot }),
-      ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
-      ...(!definition.known && dependencies.archive && { features: { archive: true as const } }),
-      usage: reply.usage,
-      ...(cost !== undefined && { cost }),
-      ...(context.info.attempt > 1 && { attempts: context.info.attempt }),
-      digest: digestText(text, JSON.stringify(decision), definition.digest),
-    };
-    store.remember(runId, context.info.activityId, turn, text.length);
-    dependencies.metrics.turn(input.agent, definition.snapshot.model);
-    const bytes = Buffer.byteLength(JSON.stringify(turn));
-    return bytes > largestReply ? await storeInParts(context, turn, text) : turn;
+    return await taken(dependencies, registered, conversation, asked, { input, context, attempts });
   };
   try {
-    return await whileAlive(dependencies.watch, work, {
-      details: () => (live.address === undefined ? undefined : { live: live.address }),
-    });
+    return await whileAlive(
+      dependencies.watch,
+      async (context) => await attempts.run(context, async () => await work(context)),
+      {
+        details: () => attempts.details,
+      },
+    );
   } finally {
     live.end();
   }
 }
 
+/** Makes the turn of a reply: what it means, what it cost, and that it is remembered. */
+async function taken(
+  dependencies: ActivityDependencies,
+  registered: RegisteredAgent,
+  conversation: Conversation,
+  asked: Extract<Asked, { reply: ModelReply }>,
+  { input, context, attempts }: { input: CallModelInput; context: Context; attempts: ModelAttempts },
+): Promise<ModelTurn> {
+  const { definition } = asked;
+  const { workflowId, runId } = runHistory(context).run;
+  const { prices, store } = dependencies;
+  // Before anything is decided or stored: what the run goes on with is what its history holds.
+  const reply = await redactReply(asked.reply, dependencies.redact, input.agent);
+  const decided = await decide(registered, reply, {
+    workflowId,
+    policy: { worker: dependencies.policy, run: input.policy ?? [] },
+    v: input.v,
+  });
+  const guarded = await guardOutput(registered, decided, reply.items, workflowId);
+  const decision = carry(registered, conversation, reply, guarded);
+  const cost = costOf(definition.snapshot, reply.usage, prices);
+  const text = JSON.stringify(reply.items);
+  const turn: ModelTurn = {
+    reply: reply.items,
+    decision,
+    definition: definition.digest,
+    ...(!definition.known && { snapshot: definition.snapshot }),
+    ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
+    ...(!definition.known && dependencies.archive && { features: { archive: true as const } }),
+    usage: reply.usage,
+    ...(cost !== undefined && { cost }),
+    ...(attempts.numberOf(context) > 1 && { attempts: attempts.numberOf(context) }),
+    digest: digestText(text, JSON.stringify(decision), definition.digest),
+  };
+  store.remember(runId, context.info.activityId, turn, text.length);
+  dependencies.metrics.turn(input.agent, definition.snapshot.model);
+  const bytes = Buffer.byteLength(JSON.stringify(turn));
+  return bytes > largestReply ? await storeInParts(context, turn, text) : turn;
+}
+
 /** Lets the reply be watched, where the worker has a place for it, and says in a heartbeat where. */
-async function openText({ sink }: ActivityDependencies, context: Context, turn: number): Promise<LiveText> {
+async function openText(
+  { sink }: ActivityDependencies,
+  context: Context,
+  turn: number,
+  attempts: ModelAttempts,
+): Promise<LiveText> {
   if (!sink) return unwatched;
   const { workflowId, runId } = runHistory(context).run;
   const { activityId: call, attempt } = context.info;
@@ -110,7 +138,8 @@ async function openText({ sink }: ActivityDependencies, context: Context, turn: 
     const { address } = live;
     if (address === undefined) return live;
     // Nobody could watch a reply that comes at once, and a heartbeat is a request to the server.
-    const timer = setTimeout(() => context.heartbeat({ live: address }), watchedAfterMs);
+    attempts.watchedAt(address);
+    const timer = setTimeout(() => context.heartbeat(attempts.details), watchedAfterMs);
     return {
       address,
       write: (delta) => live.write(delta),

@@ -129,8 +129,12 @@ function inheritedPart(
   return { inherited: { count, head, tail: items.slice(to, Math.max(to, count)) } };
 }
 
-/** What the provider counted for the first items, and an estimate of the others. */
-function tokensOf({ items, measured }: Conversation, snapshot: DefinitionSnapshot, bytes: number): number {
+/** About how many tokens a request for the conversation has: what the provider counted for the first items, and an estimate of the others. */
+export function tokensOf(
+  { items, measured }: Conversation,
+  snapshot: DefinitionSnapshot,
+  bytes = items.reduce((sum, item) => sum + itemBytes(item), 0),
+): number {
   if (!measured) return (bytes + Buffer.byteLength(JSON.stringify(snapshot))) / bytesPerToken;
   const added = items.slice(measured.items).reduce((sum, item) => sum + itemBytes(item), 0);
   return measured.tokens + added / bytesPerToken;

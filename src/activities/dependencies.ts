@@ -2,6 +2,7 @@ import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
 import type { Redact } from '../redaction.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
+import type { ProviderShares } from './limits/shares.ts';
 import type { StreamSink } from './live-text.ts';
 import type { McpPool } from './mcp/pool.ts';
 import type { ActivityMetrics } from './metrics.ts';
@@ -20,6 +21,8 @@ export type ArchiveTarget = (run: ArchivedRun) => Promise<{ key: string; bytes: 
 export interface ActivityDependencies {
   registry: Registry;
   providers: Providers;
+  /** What the worker may ask of providers that have limits. */
+  shares: ProviderShares;
   store: TranscriptStore;
   prices: PriceTable;
   metrics: ActivityMetrics;

@@ -6,7 +6,7 @@ import { codecFromEnvironment, codecServerVariables, codecVariables } from '../c
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
 import { defaultTaskQueue } from './create-worker.ts';
-import { providerVariables, readProviders } from './provider-environment.ts';
+import { limit, providerVariables, readProviders } from './provider-environment.ts';
 import { documented, text, whole } from './variables.ts';
 
 /**
@@ -97,6 +97,19 @@ export const environmentSchema = z.object({
   CADENZA_OPENAI_API: documented(z.enum(['chat', 'responses']).optional(), {
     description: 'How models of the default provider are asked: `responses` or `chat`.',
     default: '`responses` at OpenAI and Azure, `chat` elsewhere',
+  }),
+  CADENZA_OPENAI_REQUESTS_PER_MINUTE: documented(limit, {
+    description:
+      'Requests a minute that all workers together may make. See [limits](models.md#limits-of-a-provider).',
+    default: 'none',
+  }),
+  CADENZA_OPENAI_TOKENS_PER_MINUTE: documented(limit, {
+    description: 'Tokens a minute, in and out, likewise.',
+    default: 'none',
+  }),
+  CADENZA_OPENAI_CONCURRENT: documented(limit, {
+    description: 'Requests under way at the same time, likewise.',
+    default: 'none',
   }),
   ...codecVariables,
   CADENZA_PROVIDERS: documented(

@@ -6,6 +6,7 @@ export { createTracing, type Tracing } from './tracing/create-tracing.ts';
 export type { TracingOptions } from './tracing/tracing-options.ts';
 export type { WatchdogOptions } from './watchdog/watchdog.ts';
 export { openaiProvider, type OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
+export type { ProviderLimits } from '../provider-limits.ts';
 export { defaultPrices, type Price, type PriceTable } from '../activities/models/prices.ts';
 export type { PolicyCall, WorkerRule } from '../activities/policy.ts';
 export type { ModelProvider, ModelReply } from '../activities/models/model.ts';

@@ -12,6 +12,7 @@ import {
 import type { ArchiveTarget } from '../activities/dependencies.ts';
 import { noWatch } from '../activities/activity-watch.ts';
 import { createActivities } from '../activities/index.ts';
+import { ProviderShares } from '../activities/limits/shares.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
 import { ActivityMetrics } from '../activities/metrics.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
@@ -35,6 +36,7 @@ import { Archive } from '../storage/archive.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
 import { withStorage, type StorageOptions } from '../storage/external-storage.ts';
 import { openStore, type StoreLocation } from '../storage/open-store.ts';
+import { startLimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
 import { drainMs, warnOfShortDrain } from './operations/drain.ts';
@@ -120,6 +122,8 @@ function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
 }
 
 const here = import.meta.url;
+/** The SDK's own. */
+const defaultActivitySlots = 100;
 
 /**
  * Adds Cadenza to a worker: `Worker.create({ …, plugins: [new CadenzaPlugin({ agents })] })`. The worker keeps its own
@@ -136,6 +140,8 @@ export class CadenzaPlugin extends SimplePlugin {
   /** Takes known secrets out of texts. */
   private readonly redactor: Redactor;
   private readonly archive: ArchiveTarget | undefined;
+  private shares: ProviderShares | undefined;
+  private beside: LimiterWorkerOptions = {};
   private watchdog: Watchdog | undefined;
   private metrics: ActivityMetrics | undefined;
 
@@ -174,9 +180,22 @@ export class CadenzaPlugin extends SimplePlugin {
     warnOfShortDrain(registry, options.shutdownGraceTime);
     const { tracing } = this.cadenza;
     const providers = new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers);
+    this.shares = new ProviderShares(
+      providers,
+      options.maxConcurrentActivityTaskExecutions ?? defaultActivitySlots,
+    );
+    const dataConverter = withStorage(withChosenCodec(this.codec, options.dataConverter), this.cadenza.storage);
+    const { connection, namespace, identity } = options;
+    this.beside = {
+      ...(connection && { connection }),
+      ...(namespace !== undefined && { namespace }),
+      ...(dataConverter && { dataConverter }),
+      ...(identity !== undefined && { identity }),
+    };
     const activities = createActivities({
       registry,
       providers,
+      shares: this.shares,
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
       metrics: this.metrics,
@@ -197,10 +216,6 @@ export class CadenzaPlugin extends SimplePlugin {
       );
     }
     const bundled = options.workflowBundle !== undefined;
-    const dataConverter = withStorage(
-      withChosenCodec(this.codec, options.dataConverter),
-      this.cadenza.storage,
-    );
     return super.configureWorker({
       // A stopping worker lets model calls finish that are already paid for.
       shutdownGraceTime: drainMs(registry),
@@ -229,12 +244,16 @@ export class CadenzaPlugin extends SimplePlugin {
   }
 
   override async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
+    const limiter = this.shares?.any ? await startLimiterWorker(this.beside) : undefined;
     try {
-      await super.runWorker(worker, next);
+      const running = super.runWorker(worker, next);
+      await (limiter ? Promise.race([running, stopped(limiter.failed, worker, running)]) : running);
     } finally {
       await this.watchdog?.stop();
       await this.sink?.close?.();
       await this.mcp.close();
+      await this.shares?.close();
+      await limiter?.stop();
       await this.cadenza.tracing?.shutdown();
     }
   }
@@ -302,4 +321,15 @@ function definedOf(options: BundleOptions): BundleOptions {
 function modulePath(name: string): string {
   const source = fileURLToPath(new URL(`${name}.ts`, here));
   return existsSync(source) ? source : fileURLToPath(new URL(`${name}.js`, here));
+}
+
+/** A worker whose limits nobody could divide any more stops, with the reason. */
+async function stopped(failed: Promise<never>, worker: Worker, running: Promise<void>): Promise<never> {
+  try {
+    return await failed;
+  } catch (thrown) {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    await running;
+    throw thrown;
+  }
 }

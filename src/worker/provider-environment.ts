@@ -1,6 +1,10 @@
 import { z } from 'zod';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
-import { documented, text } from './variables.ts';
+import type { ProviderLimits } from '../provider-limits.ts';
+import { documented, text, whole } from './variables.ts';
+
+/** Of a provider's limits. */
+export const limit = whole(1, 1_000_000_000).optional();
 
 /** The variables of one named provider, without `CADENZA_PROVIDER_` and its name. */
 export const providerSchema = z.object({
@@ -36,7 +40,39 @@ export const providerSchema = z.object({
       .optional(),
     { description: 'A JSON object of headers that go with every request.', default: 'none', secret: true },
   ),
+  REQUESTS_PER_MINUTE: documented(limit, {
+    description:
+      'Requests a minute that all workers together may make. See [limits](models.md#limits-of-a-provider).',
+    default: 'none',
+  }),
+  TOKENS_PER_MINUTE: documented(limit, {
+    description: 'Tokens a minute, in and out, likewise.',
+    default: 'none',
+  }),
+  CONCURRENT: documented(limit, {
+    description: 'Requests under way at the same time, likewise.',
+    default: 'none',
+  }),
 });
+
+/** The limits that the environment gives a provider, under the names that follow its prefix. */
+export function limitsOf(given: {
+  REQUESTS_PER_MINUTE?: number | undefined;
+  TOKENS_PER_MINUTE?: number | undefined;
+  CONCURRENT?: number | undefined;
+}): { limits?: ProviderLimits } {
+  const {
+    REQUESTS_PER_MINUTE: requestsPerMinute,
+    TOKENS_PER_MINUTE: tokensPerMinute,
+    CONCURRENT: concurrent,
+  } = given;
+  const limits = {
+    ...(requestsPerMinute !== undefined && { requestsPerMinute }),
+    ...(tokensPerMinute !== undefined && { tokensPerMinute }),
+    ...(concurrent !== undefined && { concurrent }),
+  };
+  return Object.keys(limits).length > 0 ? { limits } : {};
+}
 
 function prefixOf(name: string): string {
   return `CADENZA_PROVIDER_${name.toUpperCase().replaceAll('-', '_')}_`;
@@ -49,7 +85,7 @@ export function providerVariables(name: string): string[] {
 
 /**
  * The further providers that the environment names: `CADENZA_PROVIDERS=local` and `CADENZA_PROVIDER_LOCAL_BASE_URL`, `…_API_KEY`, `…_MODEL`,
- * `…_API` and `…_HEADERS`; and everything that is wrong with them, without a value.
+ * `…_API`, `…_HEADERS` and limits; and everything that is wrong with them, without a value.
  */
 export function readProviders(
   names: readonly string[],
@@ -75,6 +111,7 @@ export function readProviders(
       model: model ?? '',
       ...(api && { api }),
       ...(headers && { headers }),
+      ...limitsOf(parsed.data),
     };
   }
   return { providers, problems };

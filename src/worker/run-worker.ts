@@ -14,6 +14,7 @@ import { startHttpEndpoint } from './operations/http-endpoint.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingEnvironment } from './tracing/tracing-environment.ts';
 import { redactOutput } from './redacted-output.ts';
+import { limitsOf } from './provider-environment.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
@@ -57,6 +58,11 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
   const providers = Object.entries(settings.providers).map(
     ([name, options]) => [name, openaiProvider(options)] as const,
   );
+  const { limits } = limitsOf({
+    REQUESTS_PER_MINUTE: settings.CADENZA_OPENAI_REQUESTS_PER_MINUTE,
+    TOKENS_PER_MINUTE: settings.CADENZA_OPENAI_TOKENS_PER_MINUTE,
+    CONCURRENT: settings.CADENZA_OPENAI_CONCURRENT,
+  });
   const { CADENZA_TRANSCRIPT_CACHE_MB: cacheMb, CADENZA_DRAIN_SECONDS: drainSeconds } = settings;
   const transcriptBytes = cacheMb === undefined ? memory.transcriptBytes : cacheMb * 1024 * 1024;
   const drain = drainSeconds === undefined ? drainMs(registry) : drainSeconds * 1_000;
@@ -71,6 +77,7 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
       model: settings.OPENAI_MODEL,
       ...(baseURL && { baseURL }),
       ...(api && { api }),
+      ...(limits && { limits }),
     }),
     providers: Object.fromEntries(providers),
     taskQueue: settings.CADENZA_TASK_QUEUE,

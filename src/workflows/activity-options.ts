@@ -20,8 +20,9 @@ export function modelCallOptions(activityId: string, summary: string): ActivityO
     summary,
     startToCloseTimeout: '24 hours',
     heartbeatTimeout: heartbeatTimeoutMs,
-    // A provider's outage of some hours is waited out; whether an error may pass is the activity's word.
-    retry: { initialInterval: '1 second', maximumInterval: '2 minutes', maximumAttempts: 100 },
+    // A provider's outage of some hours is waited out; whether an error may pass is the activity's word. It gives up after 100 attempts that
+    // may have reached the model; the others are for calls that wait for a limit of their provider, for days at up to 10 minutes each.
+    retry: { initialInterval: '1 second', maximumInterval: '2 minutes', maximumAttempts: 1_000 },
   };
 }
 

@@ -11,6 +11,9 @@ test('further providers come from variables that bear their names', () => {
     CADENZA_PROVIDER_MY_GATEWAY_MODEL: 'large',
     CADENZA_PROVIDER_MY_GATEWAY_API: 'responses',
     CADENZA_PROVIDER_MY_GATEWAY_HEADERS: '{"x-team":"support"}',
+    CADENZA_PROVIDER_MY_GATEWAY_REQUESTS_PER_MINUTE: '600',
+    CADENZA_PROVIDER_MY_GATEWAY_TOKENS_PER_MINUTE: '90000',
+    CADENZA_PROVIDER_MY_GATEWAY_CONCURRENT: '20',
   };
   expect(readProviders(['local', 'my-gateway'], env).providers).toEqual({
     local: { baseURL: 'http://127.0.0.1:11434/v1', apiKey: 'none', model: '' },
@@ -20,6 +23,7 @@ test('further providers come from variables that bear their names', () => {
       model: 'large',
       api: 'responses',
       headers: { 'x-team': 'support' },
+      limits: { requestsPerMinute: 600, tokensPerMinute: 90_000, concurrent: 20 },
     },
   });
 });

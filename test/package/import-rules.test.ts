@@ -36,6 +36,7 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '../failures.ts',
       '../summary.ts',
       '../trace-context.ts',
+      '../provider-limits.ts',
       '@temporalio/workflow',
       '@temporalio/common',
     ],

@@ -11,7 +11,7 @@ import {
   type WorkflowBundle,
 } from '@temporalio/worker';
 import { codecFromEnvironment, withCodec } from 'cadenza/codec';
-import { CadenzaPlugin, openaiProvider, type CadenzaOptions } from 'cadenza/worker';
+import { CadenzaPlugin, openaiProvider, type CadenzaOptions, type ProviderLimits } from 'cadenza/worker';
 import { CadenzaClient } from 'cadenza/client';
 import {
   createModelServer,
@@ -30,6 +30,8 @@ export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   streamIdle?: number;
   /** How the model server is asked. Default: Chat Completions. */
   api?: 'chat' | 'responses';
+  /** What all workers together may ask of the model server. Default: no limits. */
+  limits?: ProviderLimits;
   dataConverter?: DataConverter;
   /** A workflow file beside the agent workflow. */
   workflows?: URL;
@@ -63,6 +65,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     api = 'chat',
     stream = false,
     streamIdle = 300,
+    limits,
     dataConverter,
     workflows,
     worker: workerOptions,
@@ -84,6 +87,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
       api,
       stream,
       streamIdle,
+      ...(limits && { limits }),
     }),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.

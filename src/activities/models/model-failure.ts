@@ -1,5 +1,6 @@
 import { APIConnectionError, APIError } from 'openai';
 import { ApplicationFailure } from '@temporalio/common';
+import { msToNumber } from '@temporalio/common/lib/time.js';
 import { describeThrown, failure, toError } from '../../failures.ts';
 
 /** A provider that names a later time is asked once an hour all the same. */
@@ -48,7 +49,11 @@ export function modelFailure(
   const wish = headers?.get('x-should-retry');
   const passing = [408, 409, 425, 429].includes(status) || status >= 500;
   if (passing || wish === 'true') {
-    return failure('ModelUnavailable', message, { nextRetryMs, final: wish === 'false' });
+    return failure('ModelUnavailable', message, {
+      nextRetryMs,
+      final: wish === 'false',
+      ...(status === 429 && { details: [{ status }] }),
+    });
   }
   const tooLong = thrown.code === 'context_length_exceeded' || tooLongWords.test(said);
   return failure('ModelBadRequest', message, { details: [{ status, ...(tooLong && { tooLong }) }] });
@@ -62,6 +67,17 @@ const tooLongWords =
 export function isTooLong(thrown: unknown): boolean {
   if (!(thrown instanceof ApplicationFailure) || thrown.type !== 'ModelBadRequest') return false;
   return (thrown.details ?? []).some((detail) => (detail as { tooLong?: boolean } | null)?.tooLong === true);
+}
+
+/** For how long the provider wants to be left alone, in milliseconds; 0 where it was asked too often and does not say. */
+export function throttledFor(thrown: unknown): number | undefined {
+  if (!(thrown instanceof ApplicationFailure) || thrown.type !== 'ModelUnavailable') return undefined;
+  const tooOften = thrown.details?.some((detail) => (detail as { status?: number } | null)?.status === 429);
+  return thrown.nextRetryDelay === undefined || thrown.nextRetryDelay === null
+    ? tooOften
+      ? 0
+      : undefined
+    : msToNumber(thrown.nextRetryDelay);
 }
 
 function retryAfter(headers: Headers | undefined): number | undefined {

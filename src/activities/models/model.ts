@@ -1,4 +1,5 @@
 import type { Item, ModelApi, Usage } from '../../protocol.ts';
+import type { ProviderLimits } from '../../provider-limits.ts';
 import type { ModelRequest } from '../../transcript/model-request.ts';
 
 export type { ModelApi };
@@ -8,6 +9,8 @@ export interface ModelProvider {
   readonly name: string;
   /** The model of agents that name none. */
   readonly defaultModel: string;
+  /** What all workers together may ask of it. Default: no limits. */
+  readonly limits?: ProviderLimits;
   /** The API that a model is asked by. Default: Chat Completions. */
   apiOf?(model: string): ModelApi;
   /** Sends one request, once. Throws a failure of `failures.ts`; Temporal repeats it. */

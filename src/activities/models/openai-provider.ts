@@ -2,6 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import OpenAI from 'openai';
 import type { Duration } from '../../duration.ts';
+import { checkProviderLimits, type ProviderLimits } from '../../provider-limits.ts';
 import { failure } from '../../failures.ts';
 import type { ModelRequest } from '../../transcript/model-request.ts';
 import { parseChatReply } from './chat-reply.ts';
@@ -26,6 +27,8 @@ export interface OpenAIProviderOptions {
   stream?: boolean;
   /** How long a reply that has begun may stand still before it is asked for again. Default 1 minute. */
   streamIdle?: Duration;
+  /** What all workers of a namespace together may ask. Default: no limits. */
+  limits?: ProviderLimits;
 }
 
 type ResponseParams = OpenAI.Responses.ResponseCreateParamsNonStreaming;
@@ -37,6 +40,8 @@ const mostMalformed = 5;
 /** A provider that speaks OpenAI's protocols, Responses or Chat Completions, through the `openai` package. */
 export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvider {
   const { env } = process;
+  const { limits } = options;
+  if (limits) checkProviderLimits(limits);
   const apiKey = options.apiKey ?? env.OPENAI_API_KEY;
   if (!apiKey) {
     throw new TypeError(
@@ -58,6 +63,7 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
   const idleMs = msToNumber(options.streamIdle ?? '1 minute');
   return {
     name: 'openai',
+    ...(limits && { limits }),
     defaultModel: options.model ?? env.OPENAI_MODEL ?? 'gpt-5-mini',
     apiOf: (model) => (typeof api === 'function' ? api(model) : api),
     async call(asked, { signal, attempt, named, onText }) {

@@ -23,6 +23,11 @@ export class Providers {
     }
   }
 
+  /** Every provider, with its name where it has one. */
+  get all(): [name: string | undefined, provider: ModelProvider][] {
+    return [[undefined, this.first], ...this.named];
+  }
+
   /** The target of a model's name; without one, the default provider's own. */
   target(name?: string): ModelTarget {
     const mark = name?.indexOf(':') ?? -1;
