@@ -12,15 +12,11 @@ export const codecVariables = {
       'File with the keys that encrypt and decrypt payloads, one a line: `id:base64 of 32 bytes`. See [security](security.md).',
     default: 'none',
   }),
-  CADENZA_CODEC_KEYS: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({
-      description: 'The keys themselves, with commas, in place of a file.',
-      default: 'none',
-      secret: true,
-    }),
+  CADENZA_CODEC_KEYS: z.string().min(1).optional().meta({
+    description: 'The keys themselves, with commas, in place of a file.',
+    default: 'none',
+    secret: true,
+  }),
   CADENZA_CODEC_KEY_ID: z
     .string()
     .min(1)
