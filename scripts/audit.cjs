@@ -18,9 +18,7 @@ if (!counts) {
     const titles = via.map((one) => (typeof one === 'string' ? one : one.title)).join('; ');
     say(`${severity}: ${name}: ${titles}`);
   }
-  say(
-    `Audited the dependencies: ${counts.total} known vulnerabilities, ${serious} of them high or critical`,
-  );
+  say(`Audited the dependencies: ${counts.total} known vulnerabilities, ${serious} of them high or critical`);
   if (serious > 0) process.exitCode = 1;
 }
 
