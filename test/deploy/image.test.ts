@@ -50,7 +50,7 @@ beforeEach((context) => context.skip(missing !== undefined, missing ?? ''));
 
 afterAll(() => {
   if (work) rmSync(work, { recursive: true, force: true });
-});
+}, 600_000);
 
 /** A port that the worker's endpoint may have: the network is the machine's, where 8080 may be taken. */
 const [httpPort = ''] = (await lastingPorts(1)).map(String);
