@@ -67,15 +67,18 @@ export class Allowance {
     if (size <= free) return now;
     const share = Math.max(this.held, Math.min(this.target, this.amount), 1);
     const rounds = Math.floor((size - 1) / share);
-    let left = size - rounds * share - Math.max(0, free);
+    let left = size - rounds * share;
     let at = now;
-    for (const { amount, until } of this.inUse.toSorted((a, b) => a.until - b.until)) {
-      if (left <= 0) break;
-      left -= amount;
-      at = Math.min(until, now + window);
+    if (left > free) {
+      // What it does not hold yet may be there with the next answer.
+      left -= Math.max(0, free + share - this.held);
+      if (share > this.held) at += Math.min(window, nextAnswerMs);
+      for (const { amount, until } of this.inUse.toSorted((a, b) => a.until - b.until)) {
+        if (left <= 0) break;
+        left -= amount;
+        at = Math.max(at, Math.min(until, now + window));
+      }
     }
-    // What it does not hold yet may be there with the next answer.
-    if (left > 0) at = Math.max(at, now + Math.min(window, nextAnswerMs));
     return at + rounds * window;
   }
 
