@@ -1,4 +1,5 @@
 import { msToNumber } from '@temporalio/common/lib/time.js';
+import { attachmentsProblem, type Attachment } from './attachments.ts';
 import type { Duration } from './duration.ts';
 import { failure } from './failures.ts';
 import { rulesProblem, type PolicyRule, type RunRule } from './policy.ts';
@@ -10,6 +11,8 @@ export interface RunOptions {
   limits?: RunLimits;
   /** Rules about tool calls, which go before the worker's and the tools' own; the first that meets a call counts. */
   policy?: readonly RunRule[];
+  /** Images and files that go with the input, by reference. */
+  attachments?: readonly Attachment[];
 }
 
 /** Bounds on a run, as people write them. */
@@ -21,13 +24,20 @@ export interface RunLimits extends Omit<Limits, 'deadlineMs'> {
 /**
  * The argument of the `agent` workflow, from what a client or a workflow says.
  *
- * Throws `InvalidInput` for a malformed rule, and for a limit that is not a positive, finite number: JSON has no infinity, and a workflow
+ * Throws `InvalidInput` for a malformed rule or attachment, and for a limit that is not a positive, finite number: JSON has no infinity, and a workflow
  * that read it as something else would end at once or never.
  */
-export function agentStart(agent: string, input: Json, { limits, policy }: RunOptions): AgentStart {
+export function agentStart(
+  agent: string,
+  input: Json,
+  { limits, policy, attachments = [] }: RunOptions,
+): AgentStart {
+  const problem = attachmentsProblem(attachments);
+  if (problem !== undefined) throw failure('InvalidInput', `the input was not accepted: ${problem}`);
   return {
     agent,
     input,
+    ...(attachments.length > 0 && { attachments: [...attachments] }),
     ...(limits && { limits: limitsOf(limits) }),
     ...(policy &&
       policy.length > 0 && { policy: { own: identified(policy), inherited: [], heard: 0, epoch: 0 } }),

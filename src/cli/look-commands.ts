@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { CadenzaClient } from '../client/client.ts';
 import type { WaitingCall } from '../client/run-handle.ts';
 import { describeEvent } from './describe-event.ts';
+import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import { readTree, type RunTree } from './run-tree.ts';
 import { showHtml } from './show-html.ts';
 import {
@@ -84,11 +85,12 @@ function showText(tree: RunTree, indent: string): void {
     if (child) showText(child, `${indent}    `);
   }
   if (indent !== '') return;
-  const cost = tree.priced ? `$${tree.cost.toFixed(4)}` : 'cost unknown';
+  // With those below, as the run's own result says.
+  const spent = spendingOf(tree);
   printLine(
     styled(
       'dim',
-      `${tree.state.toLowerCase()}, ${tree.turns} turns, ${tree.usage.input} tokens in, ${tree.usage.output} out, ${cost}`,
+      `${tree.state.toLowerCase()}, ${spent.turns} turns, tokens: ${describeTokens(spent.usage)}, cost: ${describeCost(spent)}`,
     ),
   );
 }

@@ -107,7 +107,7 @@ export class CadenzaClient {
   /**
    * Starts a run and returns its handle without waiting for it.
    *
-   * With an `id` that another run has, it returns that run if agent and input are equal, and otherwise fails as `RunIdInUse`; a
+   * With an `id` that another run has, it returns that run if agent, input and attachments are equal, and otherwise fails as `RunIdInUse`; a
    * run that failed is started again. Throws a `TypeError` for an input that does not fit the agent's schema.
    */
   async start<A extends AgentReference>(
@@ -121,10 +121,15 @@ export class CadenzaClient {
       id = `${name}-${randomUUID().slice(0, 8)}`,
       limits,
       policy,
+      attachments,
       taskQueue = this.taskQueue,
       ...rest
     } = options;
-    const start = agentStart(name, toJson(input), { ...(limits && { limits }), ...(policy && { policy }) });
+    const start = agentStart(name, toJson(input), {
+      ...(limits && { limits }),
+      ...(policy && { policy }),
+      ...(attachments && { attachments }),
+    });
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,
@@ -220,8 +225,7 @@ export class CadenzaClient {
     const handle = new RunHandle<Output>(this.temporal, id);
     const running = await handle.startedWith();
     const same =
-      running?.agent === start.agent &&
-      canonicalJson(running.input ?? null) === canonicalJson(start.input ?? null);
+      running?.agent === start.agent && canonicalJson(asked(running)) === canonicalJson(asked(start));
     if (same) return handle;
     throw failure(
       'RunIdInUse',
@@ -238,4 +242,9 @@ async function checkInput(agent: AgentReference, input: unknown): Promise<void> 
       `The input does not fit the schema of agent "${agent.name}":\n${z.prettifyError(parsed.error)}`,
     );
   }
+}
+
+/** What a run is asked. */
+function asked({ input = null, attachments = [] }: AgentStart): Json {
+  return { input, attachments: attachments as unknown as Json };
 }

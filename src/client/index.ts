@@ -7,7 +7,14 @@ export {
   type ListOptions,
   type StartOptions,
 } from './client.ts';
-export { RunHandle, type RunDescription, type WaitingCall } from './run-handle.ts';
+export {
+  RunHandle,
+  type CompletionOptions,
+  type DecisionOptions,
+  type RunDescription,
+  type WaitingCall,
+} from './run-handle.ts';
+export type { Attachment } from '../attachments.ts';
 export type { Answer } from './answers.ts';
 export type { SendOptions, SentMessage } from './send.ts';
 export type { ForkOptions } from './fork.ts';

@@ -1,3 +1,4 @@
+import type { Attachment } from '../attachments.ts';
 import type { PolicyRule } from '../policy.ts';
 import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
@@ -8,7 +9,7 @@ import { place, turnOf, WaitingEvents, type WaitingEvent } from './waiting-event
 
 /** One thing that happened in a run. `cursor` names its place: `events({ after: cursor })` goes on behind it. */
 export type RunEvent = { cursor: string; at: Date } & (
-  | { type: 'started'; agent: string; input: Json | undefined }
+  | { type: 'started'; agent: string; input: Json | undefined; attachments?: Attachment[] }
   /** The run goes on as a new one of the same id, as its history had become long. `turn` counts on. */
   | { type: 'continued'; turn: number }
   /** Items of the conversation were replaced by a summary, or left out, as it had become too long for the model. */
@@ -34,6 +35,7 @@ export type RunEvent = { cursor: string; at: Date } & (
       call: string;
       tool: string;
       output: Json;
+      attachments?: Attachment[];
       error: boolean;
       attempts: number;
     }
@@ -56,7 +58,7 @@ export type RunEvent = { cursor: string; at: Date } & (
       workflowId: string;
       message: string;
     }
-  | { type: 'message'; id: string; text: string }
+  | { type: 'message'; id: string; text: string; attachments?: Attachment[] }
   /** A person answered in the agent's place. */
   | { type: 'said'; id: string; text: string; by?: string }
   | { type: 'closed'; by?: string }
@@ -188,7 +190,7 @@ class Translator {
         return { type: 'tool-started', ...this.call(record.id), ...(input !== undefined && { input }) };
       }
       case 'tool-finished': {
-        const { output, error, refused, uncertain, needsDecision } = record.result;
+        const { output, attachments, error, refused, uncertain, needsDecision } = record.result;
         if (needsDecision) return undefined;
         if (uncertain) return { type: 'tool-failed', ...this.call(record.id), message: uncertain.why };
         const isError = error === true || refused === true;
@@ -196,6 +198,7 @@ class Translator {
           type: 'tool-finished',
           ...this.call(record.id),
           output,
+          ...(attachments && { attachments }),
           error: isError,
           attempts: record.attempt,
         };
@@ -238,8 +241,9 @@ class Translator {
   }
 }
 
-function started({ agent, input, continued }: AgentStart): RunEventBody {
-  return continued ? { type: 'continued', turn: continued.state.turn } : { type: 'started', agent, input };
+function started({ agent, input, attachments, continued }: AgentStart): RunEventBody {
+  if (continued) return { type: 'continued', turn: continued.state.turn };
+  return { type: 'started', agent, input, ...(attachments && { attachments }) };
 }
 
 function replied({ id, turn, attempt }: Extract<HistoryRecord, { kind: 'model-replied' }>): RunEventBody {

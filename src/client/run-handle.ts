@@ -7,11 +7,12 @@ import {
 } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { identified } from '../agent-start.ts';
+import type { Attachment } from '../attachments.ts';
 import { failure } from '../failures.ts';
+import { messageProblem } from '../message-problem.ts';
 import type { PolicyChange, PolicyRule, RunRule } from '../policy.ts';
 import {
   callsOf,
-  messageProblem,
   names,
   parseCallId,
   type AgentStart,
@@ -58,6 +59,12 @@ export interface WaitingCall extends Omit<PendingApproval, 'since' | 'edited' | 
 export interface DecisionOptions {
   by?: string;
   decisionId?: string;
+}
+
+/** How a deferred call is completed. */
+export interface CompletionOptions extends DecisionOptions {
+  /** Images and files that go with the result. */
+  attachments?: readonly Attachment[];
 }
 
 /** One run, open or closed. */
@@ -139,8 +146,16 @@ export class RunHandle<Output> {
    * or too long, and where more has been said than the run could take in so far (10,000 signals, Temporal's limit): send it again
    * later. Throws Temporal's `WorkflowNotFoundError` for a run that is closed.
    */
-  async message(text: string, options: { id?: string } = {}): Promise<{ id: string }> {
-    const message: UserMessage = { id: options.id ?? randomUUID(), text };
+  async message(
+    text: string,
+    options: { id?: string; attachments?: readonly Attachment[] } = {},
+  ): Promise<{ id: string }> {
+    const { id = randomUUID(), attachments = [] } = options;
+    const message: UserMessage = {
+      id,
+      text,
+      ...(attachments.length > 0 && { attachments: [...attachments] }),
+    };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
     try {
@@ -238,8 +253,10 @@ export class RunHandle<Output> {
    * Supplies the result of a deferred tool's call, which must fit the tool's output schema. `id` is the call's position (`turn-1.0`), or its
    * id in {@link approvals} or among the events. Throws as {@link decide} does.
    */
-  async complete(id: string, output: Json, options: DecisionOptions = {}): Promise<void> {
-    await this.decide(id, { ...options, verdict: 'result', output });
+  async complete(id: string, output: Json, options: CompletionOptions = {}): Promise<void> {
+    const { attachments = [], ...rest } = options;
+    const attached = attachments.length > 0 ? { attachments: [...attachments] } : {};
+    await this.decide(id, { ...rest, verdict: 'result', output, ...attached });
   }
 
   /** Says that a deferred tool's call came to nothing; the model is told why. */

@@ -26,7 +26,7 @@ export const defaultPrices: PriceTable = {
 };
 
 /**
- * What a call cost in US dollars; `undefined` for a model whose price is not known. A dated name has its family's price, and
+ * What a call cost in US dollars; `undefined` for a model whose price is not known, and where the provider did not say what it used. A dated name has its family's price, and
  * `provider:model` goes before `model`.
  */
 export function costOf(
@@ -39,6 +39,9 @@ export function costOf(
   const name = all.find((each) => Object.hasOwn(prices, each));
   const price = name === undefined ? undefined : prices[name];
   if (!price) return undefined;
+  // A provider that did not count has not been cheap.
+  const counted = usage.input + usage.output > 0 || price.input + price.output === 0;
+  if (!counted) return undefined;
   const cached = usage.cached ?? 0;
   const dollars =
     (usage.input - cached) * price.input +
