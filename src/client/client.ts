@@ -16,6 +16,8 @@ import { failure } from '../failures.ts';
 import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
 import { summary } from '../summary.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
+import { isRedisUrl, type RedisTextOptions } from '../redis-text.ts';
+import { RedisTextReader } from './redis-text-reader.ts';
 import { RunHandle } from './run-handle.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
 
@@ -25,6 +27,11 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
   connection?: ConnectionLike;
   /** Where the agents' workers listen. Default `cadenza`. */
   taskQueue?: string;
+  /**
+   * The Redis through which the workers let the text of replies be watched, so that `events({ text: true })` reads it there: the same as their
+   * own `liveText`. It needs the package `@redis/client`. Default: `CADENZA_LIVE_TEXT_REDIS_URL`; without it, the workers are asked themselves.
+   */
+  liveText?: { redis: RedisTextOptions };
 }
 
 /** How a run is started. */
@@ -69,10 +76,12 @@ const longestMessage = 128 * 1024 * 1024;
 /**
  * Starts agent runs and looks at them. Connect once per process.
  *
- * Throws what Temporal's `Connection.connect` throws when there is no server.
+ * Throws what Temporal's `Connection.connect` throws when there is no server, and a `TypeError` for a `liveText` that is no address.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', ...rest } = options;
+  const { connection, taskQueue = 'cadenza', liveText = liveTextOfEnvironment(), ...rest } = options;
+  if (liveText && !isRedisUrl(liveText.redis.url))
+    throw new TypeError('The address for live text must be of the form redis://host:6379 or rediss://…');
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace;
   const own = connection ? undefined : await connect(environment?.connectionOptions);
@@ -81,7 +90,17 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
     connection: connection ?? (own as Connection),
     ...(namespace !== undefined && { namespace }),
   });
-  return new CadenzaClient(client, taskQueue, async () => await own?.close());
+  const reader = liveText && new RedisTextReader(liveText.redis);
+  const close = async () => {
+    await reader?.close();
+    await own?.close();
+  };
+  return new CadenzaClient(client, taskQueue, close, reader);
+}
+
+function liveTextOfEnvironment(): CreateClientOptions['liveText'] {
+  const { CADENZA_LIVE_TEXT_REDIS_URL: url } = process.env;
+  return url ? { redis: { url } } : undefined;
 }
 
 async function connect(options: Parameters<typeof Connection.connect>[0]): Promise<Connection> {
@@ -97,8 +116,10 @@ export class CadenzaClient {
   readonly temporal: Client;
   private readonly taskQueue: string;
   private readonly closeOwn: () => Promise<void>;
+  private readonly texts: RedisTextReader | undefined;
 
-  constructor(temporal: Client, taskQueue: string, close: () => Promise<void>) {
+  constructor(temporal: Client, taskQueue: string, close: () => Promise<void>, texts?: RedisTextReader) {
+    this.texts = texts;
     this.temporal = temporal;
     this.taskQueue = taskQueue;
     this.closeOwn = close;
@@ -140,7 +161,7 @@ export class CadenzaClient {
         workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
         staticSummary: summary(name, start.input),
       });
-      return new RunHandle(this.temporal, id, handle.firstExecutionRunId);
+      return this.get(id, handle.firstExecutionRunId);
     } catch (thrown) {
       if (!(thrown instanceof WorkflowExecutionAlreadyStartedError)) throw thrown;
       return await this.existing(id, start);
@@ -173,7 +194,7 @@ export class CadenzaClient {
     const name = typeof agent === 'string' ? agent : agent.name;
     const { taskQueue = this.taskQueue } = options;
     const sent = await sendMessage(this.temporal, name, conversationId, text, { ...options, taskQueue });
-    const run = new RunHandle(this.temporal, conversationId);
+    const run = this.get(conversationId);
     return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
   }
 
@@ -187,12 +208,12 @@ export class CadenzaClient {
     const { taskQueue = this.taskQueue } = options;
     const source = new RunHandle(this.temporal, id).source();
     const forked = await forkRun(this.temporal, source, id, { ...options, taskQueue });
-    return new RunHandle(this.temporal, forked);
+    return this.get(forked);
   }
 
   /** The handle of a run that exists. Without a `runId` it means the latest run under the id. */
   get<Output = Json>(id: string, runId?: string): RunHandle<Output> {
-    return new RunHandle(this.temporal, id, runId);
+    return new RunHandle(this.temporal, id, runId, this.texts);
   }
 
   /**
@@ -216,13 +237,13 @@ export class CadenzaClient {
     }
   }
 
-  /** Closes the connection, if {@link createClient} made it. */
+  /** Closes the connection to Temporal, if {@link createClient} made it, and that to Redis. */
   async close(): Promise<void> {
     await this.closeOwn();
   }
 
   private async existing<Output>(id: string, start: AgentStart): Promise<RunHandle<Output>> {
-    const handle = new RunHandle<Output>(this.temporal, id);
+    const handle = this.get<Output>(id);
     const running = await handle.startedWith();
     const same =
       running?.agent === start.agent && canonicalJson(asked(running)) === canonicalJson(asked(start));

@@ -16,6 +16,7 @@ export {
 } from './run-handle.ts';
 export type { Attachment } from '../attachments.ts';
 export type { Answer } from './answers.ts';
+export type { RedisTextOptions } from '../redis-text.ts';
 export type { SendOptions, SentMessage } from './send.ts';
 export type { ForkOptions } from './fork.ts';
 export type { ArgumentCondition, PolicyRule, PolicyVerdict, Remember, RunRule } from '../policy.ts';

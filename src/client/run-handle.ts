@@ -33,6 +33,7 @@ import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
 import { rewindRun, type RewindOptions } from './rewind.ts';
 import { withText } from './live-text.ts';
+import type { RedisTextReader } from './redis-text-reader.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
@@ -74,8 +75,11 @@ export class RunHandle<Output> {
   private readonly client: Client;
   private readonly handle: WorkflowHandle;
 
-  constructor(client: Client, workflowId: string, runId?: string) {
+  private readonly texts: RedisTextReader | undefined;
+
+  constructor(client: Client, workflowId: string, runId?: string, texts?: RedisTextReader) {
     this.client = client;
+    this.texts = texts;
     this.workflowId = workflowId;
     this.runId = runId;
     this.handle = client.workflow.getHandle(workflowId, undefined, {
@@ -137,7 +141,9 @@ export class RunHandle<Output> {
         { workflowId, ...(runId && { runId }) },
         { ...options, ...(signal && { signal }) },
       );
-    return options.text ? withText(watch, { source, payloads, workflowId }, options.signal) : watch();
+    if (!options.text) return watch();
+    const live = { source, payloads, workflowId, ...(this.texts && { texts: this.texts }) };
+    return withText(watch, live, options);
   }
 
   /**
@@ -378,7 +384,7 @@ export class RunHandle<Output> {
     const { workflowId } = this;
     const { runId } = await this.describe();
     await rewindRun(this.client, this.source(), { workflowId, runId }, options);
-    return new RunHandle(this.client, workflowId);
+    return new RunHandle(this.client, workflowId, undefined, this.texts);
   }
 
   /** How this run, and others of its tree, are read. @internal */

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
+import { isRedisUrl } from '../redis-text.ts';
 import { defaultTaskQueue } from './create-worker.ts';
 
 /** What a worker process reads from its environment, besides Temporal's and the model provider's own variables. */
@@ -19,6 +20,11 @@ const environmentSchema = z.object({
   CADENZA_DRAIN_SECONDS: z.coerce.number().int().min(0).max(86_400).default(600),
   /** Megabytes of conversations kept in memory. */
   CADENZA_TRANSCRIPT_CACHE_MB: z.coerce.number().int().min(0).default(64),
+  /** A Redis through which the text of replies can be watched while it is written. Default: the worker's own server, on its machine alone. */
+  CADENZA_LIVE_TEXT_REDIS_URL: z
+    .string()
+    .refine(isRedisUrl, 'it must be of the form redis://host:6379 or rediss://…')
+    .optional(),
   /** How the models of `OPENAI_BASE_URL` are asked. Default: `responses` at OpenAI and Azure, `chat` elsewhere. */
   CADENZA_OPENAI_API: z.enum(['chat', 'responses']).optional(),
   /** Names of further providers, with commas. Each has variables of its own, such as CADENZA_PROVIDER_LOCAL_BASE_URL for `local`. */

@@ -2,6 +2,7 @@ export { createWorker, defaultTaskQueue, type CreateWorkerOptions } from './crea
 export { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
 export type { LiveCall, LiveText, StreamSink } from '../activities/live-text.ts';
 export type { LiveServerOptions } from './live-server.ts';
+export type { RedisSinkOptions, RedisTextOptions } from '../redis-text.ts';
 export type { WatchdogOptions } from './watchdog/watchdog.ts';
 export { openaiProvider, type OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 export { defaultPrices, type Price, type PriceTable } from '../activities/models/prices.ts';

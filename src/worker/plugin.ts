@@ -16,8 +16,10 @@ import {
   type TranscriptStoreOptions,
 } from '../activities/transcript-store.ts';
 import type { StreamSink } from '../activities/live-text.ts';
+import type { RedisSinkOptions } from '../redis-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
+import { RedisTextSink } from './redis-text-sink.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
 /** The argument of {@link CadenzaPlugin}. */
@@ -38,16 +40,17 @@ export interface CadenzaOptions {
   /** Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final. */
   policy?: readonly WorkerRule[];
   /**
-   * Where the text of replies can be watched while it is written: a sink of one's own, or options of the worker's own server; `false`: nowhere.
-   * Default: on this machine alone.
+   * Where the text of replies can be watched while it is written: a Redis, for which `@redis/client` must be installed; a sink of one's own; or
+   * options of the worker's own server. `false`: nowhere. Default: the worker's own server, on this machine alone.
    */
-  liveText?: StreamSink | LiveServerOptions | false;
+  liveText?: StreamSink | LiveServerOptions | { redis: RedisSinkOptions } | false;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
 
 function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
   if (wanted === false) return undefined;
+  if (wanted && 'redis' in wanted) return new RedisTextSink(wanted.redis);
   return wanted && 'open' in wanted ? wanted : new LiveServer(wanted);
 }
 

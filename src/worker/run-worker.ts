@@ -6,7 +6,7 @@ import { importNamed, readEnvironment, readProviders, workflowsFile } from './en
 export async function runWorker(): Promise<void> {
   const settings = readEnvironment();
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
-  const { CADENZA_OPENAI_API: api } = settings;
+  const { CADENZA_OPENAI_API: api, CADENZA_LIVE_TEXT_REDIS_URL: redis } = settings;
   const providers = Object.entries(readProviders(settings.CADENZA_PROVIDERS)).map(
     ([name, options]) => [name, openaiProvider(options)] as const,
   );
@@ -14,6 +14,7 @@ export async function runWorker(): Promise<void> {
     agents,
     ...(api && { provider: openaiProvider({ api }) }),
     providers: Object.fromEntries(providers),
+    ...(redis !== undefined && { liveText: { redis: { url: redis } } }),
     taskQueue: settings.CADENZA_TASK_QUEUE,
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
     transcripts: { cacheBytes: settings.CADENZA_TRANSCRIPT_CACHE_MB * 1024 * 1024 },
