@@ -7,7 +7,8 @@ import { dev } from './dev.ts';
 import { evaluate, record } from './eval-commands.ts';
 import { list, show, type ListCommandOptions } from './look-commands.ts';
 import { addPeople, type On } from './people-commands.ts';
-import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
+import { chat } from './chat-command.ts';
+import { runAgent, watch, type RunOptions } from './run-commands.ts';
 import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
 
 const help = `

@@ -15,7 +15,7 @@ export interface LiveSource {
 }
 
 /** Told a piece of the text of a model call. */
-type Tell = (turn: number, attempt: number, text: string) => void;
+type Tell = (piece: { turn: number; attempt: number; offset: number; text: string }) => void;
 
 /** Pauses between looks for a call's address, in milliseconds. */
 const firstPauseMs = 50;
@@ -45,10 +45,10 @@ export async function* withText(
     watching?.abort();
     watching = new AbortController();
     const { signal: replied } = watching;
-    const piece: Tell = (of, attempt, text) => {
-      if (!replied.aborted) tell({ type: 'text', cursor: last, at: new Date(), turn: of, attempt, text });
+    const hear: Tell = (piece) => {
+      if (!replied.aborted) tell({ type: 'text', cursor: last, at: new Date(), ...piece });
     };
-    void watchText(live, { cursor: last, turn }, replied, piece).catch(() => undefined);
+    void watchText(live, { cursor: last, turn }, replied, hear).catch(() => undefined);
   };
   // Whoever comes back may do so in the middle of a turn, whose beginning is not told again.
   if (after !== undefined) watchNow();
@@ -93,7 +93,7 @@ async function watchText(
   const [runId = ''] = cursor.split(':');
   const of = turn ?? turnOf((await modelCall(live))?.activityId ?? '');
   if (of === 0) return;
-  await live.texts.watch(runId, of, signal, (attempt, text) => tell(of, attempt, text));
+  await live.texts.watch(runId, of, signal, (piece) => tell({ turn: of, ...piece }));
 }
 
 /** Asks the worker that has the call, which says by the call's heartbeat where. */
@@ -107,6 +107,8 @@ async function watchWorker(
   const seen = new Set<string>();
   while (!signal.aborted) {
     const call = await modelCall(live);
+    // Whoever came back between two turns is told when the next one begins.
+    if (!call && turn === undefined) return;
     const id = call?.activityId ?? '';
     const details = (await live.payloads.activity(call?.heartbeatDetails, id)) as
       { live?: unknown } | undefined;
@@ -115,7 +117,11 @@ async function watchWorker(
     const isMeant = turn === undefined || turnOf(id) === turn;
     if (isMeant && typeof url === 'string' && /^https?:/.test(url) && !seen.has(url)) {
       seen.add(url);
-      await readText(url, signal, (text) => tell(turnOf(id), call?.attempt ?? 1, text));
+      let offset = 0;
+      await readText(url, signal, (text) => {
+        tell({ turn: turnOf(id), attempt: call?.attempt ?? 1, offset, text });
+        offset += text.length;
+      });
       pause = firstPauseMs;
     }
     await delay(pause, undefined, { signal });

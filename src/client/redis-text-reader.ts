@@ -9,7 +9,7 @@ const pauseMs = 500;
 const entriesAtOnce = 1_000;
 
 /** Told the text of attempts as it comes. */
-type Tell = (attempt: number, text: string) => void;
+type Tell = (piece: { attempt: number; offset: number; text: string }) => void;
 
 /** Reads the text of replies from Redis: one connection for all turns that are watched, however many. */
 export class RedisTextReader {
@@ -106,8 +106,8 @@ class Watcher {
     if (writer !== this.writer || from > this.seen) return;
     const fresh = text.slice(this.seen - from);
     if (fresh === '') return;
+    this.tell({ attempt: Number(attempt), offset: this.seen, text: fresh });
     this.seen += fresh.length;
-    this.tell(Number(attempt), fresh);
   }
 }
 

@@ -15,8 +15,11 @@ export type RunEvent = { cursor: string; at: Date } & (
   /** Items of the conversation were replaced by a summary, or left out, as it had become too long for the model. */
   | { type: 'compacted'; turn: number; items: number; summary?: string; usage: Usage; cost?: number }
   | { type: 'turn-started'; turn: number }
-  /** A piece of the reply while it is written, where it may be watched. The text of an attempt is void when another begins. */
-  | { type: 'text'; turn: number; attempt: number; text: string }
+  /**
+   * A piece of the reply while it is written, where it may be watched. `offset` says how many characters of the attempt's text come before it: whoever
+   * lost the connection is told from the beginning again. The text of an attempt is void when another begins.
+   */
+  | { type: 'text'; turn: number; attempt: number; offset: number; text: string }
   /** The model has answered. `attempts` over 1 says that earlier ones failed or were lost. */
   | {
       type: 'replied';

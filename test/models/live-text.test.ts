@@ -24,6 +24,7 @@ test('R2 R5: the text of a reply is seen while it is written; that of a lost att
   await expect.poll(() => model.asked.length, { timeout: 20_000 }).toBe(1);
   model.write(model.asked[0], 'Once upon ');
   await expect.poll(() => texts(1).join(''), { timeout: 20_000 }).toBe('Once upon ');
+  expect(seen.at(-1)).toMatchObject({ type: 'text', turn: 1, attempt: 1 });
   model.write(model.asked[0], 'a time');
   await expect.poll(() => texts(1).join(''), { timeout: 20_000, interval: 10 }).toBe('Once upon a time');
   // The connection breaks, and the call is made again.

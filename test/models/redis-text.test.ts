@@ -165,7 +165,7 @@ describe.skipIf(!hasRedis)('live text by Redis', () => {
     const reader = new RedisTextReader({ url: redis.url });
     cleanups.push(() => reader.close());
     const leaving = new AbortController();
-    await reader.watch('r', 1, leaving.signal, (_attempt, text) => told.push(text));
+    await reader.watch('r', 1, leaving.signal, ({ text }) => told.push(text));
     const whole = Array.from({ length: 320 }, (_, index) => `${index} `).join('');
     await expect.poll(() => told.join('') === whole || told.length === 0, patiently).toBe(true);
     leaving.abort();
@@ -179,20 +179,20 @@ describe.skipIf(!hasRedis)('live text by Redis', () => {
     const reader = new RedisTextReader({ url: redis.url, prefix: 'own' });
     cleanups.push(() => reader.close());
     const told: string[] = [];
-    await reader.watch('r', 7, new AbortController().signal, (attempt, text) =>
-      told.push(`${attempt}:${text}`),
+    await reader.watch('r', 7, new AbortController().signal, ({ attempt, offset, text }) =>
+      told.push(`${attempt}.${offset}:${text}`),
     );
     const frozen = await sink.open(call);
     frozen.write('a');
-    await expect.poll(() => told.join(' '), patiently).toBe('1:a');
+    await expect.poll(() => told.join(' '), patiently).toBe('1.0:a');
     const next = await sink.open({ ...call, attempt: 2 });
     next.write('b');
-    await expect.poll(() => told.join(' '), patiently).toBe('1:a 2:b');
+    await expect.poll(() => told.join(' '), patiently).toBe('1.0:a 2.0:b');
     frozen.write('void');
     frozen.end();
     next.write('c');
     next.end();
-    await expect.poll(() => told.join(' '), patiently).toBe('1:a 2:b 2:c');
+    await expect.poll(() => told.join(' '), patiently).toBe('1.0:a 2.0:b 2.1:c');
   });
 });
 

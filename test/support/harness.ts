@@ -10,7 +10,7 @@ import {
   type WorkerOptions,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import { CadenzaPlugin, openaiProvider, type CadenzaOptions } from 'cadenza/worker';
+import { CadenzaPlugin, openaiProvider, type CadenzaOptions, type ModelProvider } from 'cadenza/worker';
 import { CadenzaClient } from 'cadenza/client';
 import {
   createModelServer,
@@ -22,6 +22,8 @@ import { connectToTemporal } from './temporal.ts';
 /** What a test says of its worker and its model. */
 export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   respond: ModelServerOptions['respond'];
+  /** Asked instead of the model server. */
+  provider?: ModelProvider;
   latencyMs?: number;
   /** Whether replies are streamed. Default `false`: the bytes of requests are compared. */
   stream?: boolean;
@@ -70,14 +72,16 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;
   const plugin = new CadenzaPlugin({
     ...cadenza,
-    provider: openaiProvider({
-      apiKey: 'test-key',
-      baseURL: server.baseURL,
-      model: 'test-model',
-      api,
-      stream,
-      streamIdle: 300,
-    }),
+    provider:
+      options.provider ??
+      openaiProvider({
+        apiKey: 'test-key',
+        baseURL: server.baseURL,
+        model: 'test-model',
+        api,
+        stream,
+        streamIdle: 300,
+      }),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.
   const own =

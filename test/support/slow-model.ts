@@ -9,6 +9,8 @@ export interface SlowModel {
   asked: ServerResponse[];
   /** Writes a piece; with `finish`, the reply's end. */
   write(response: ServerResponse | undefined, content: string, finish?: string): void;
+  /** Asks for a tool, and ends the reply. */
+  call(response: ServerResponse | undefined, name: string, input: object): void;
   [Symbol.dispose](): void;
 }
 
@@ -29,6 +31,11 @@ export async function slowModel(): Promise<SlowModel> {
       const choice = { index: 0, delta: { content }, ...(finish && { finish_reason: finish }) };
       response?.write(`data: ${JSON.stringify({ choices: [choice] })}\n\n`);
       if (finish) response?.end('data: [DONE]\n\n');
+    },
+    call: (response, name, input) => {
+      const call = { index: 0, id: 'c1', function: { name, arguments: JSON.stringify(input) } };
+      const choice = { index: 0, delta: { tool_calls: [call] }, finish_reason: 'tool_calls' };
+      response?.end(`data: ${JSON.stringify({ choices: [choice] })}\n\ndata: [DONE]\n\n`);
     },
     [Symbol.dispose]: () => {
       server.closeAllConnections();
