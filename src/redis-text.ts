@@ -1,5 +1,4 @@
 /** How the text of replies stands in Redis while it is written: shared by workers, which write it, and clients, which read it. */
-import type { RedisClientType } from '@redis/client';
 import type { Duration } from './duration.ts';
 
 /** Where the text of replies goes through Redis. */
@@ -28,37 +27,12 @@ export interface TextEntry {
   text: string;
 }
 
-/** A connection to Redis. */
-export type Redis = RedisClientType;
-
 /** The stream of one turn's text. */
 export function textKey({ prefix = 'cadenza' }: RedisTextOptions, runId: string, turn: number): string {
   return `${prefix}:text:${runId}:${turn}`;
 }
 
-/**
- * A client that is not connected yet. Throws an `Error` that says what to install where the package is not there, and a `TypeError` for what is no
- * address, without the address.
- */
-export async function redisClient(url: string, options: { offlineQueue: boolean }): Promise<Redis> {
-  if (!isRedisUrl(url))
-    throw new TypeError('The address for live text must be of the form redis://host:6379 or rediss://…');
-  const { createClient } = await load();
-  const client = createClient({ url, disableOfflineQueue: !options.offlineQueue });
-  // Without a listener an error of the connection would end the process; it is made again by itself.
-  client.on('error', () => undefined);
-  return client as Redis;
-}
-
 /** Whether a text is the address of a Redis. */
 export function isRedisUrl(url: unknown): boolean {
   return typeof url === 'string' && /^rediss?:\/\/./.test(url) && URL.canParse(url);
-}
-
-async function load() {
-  try {
-    return await import('@redis/client');
-  } catch (thrown) {
-    throw new Error('install @redis/client to let the text of replies go through Redis', { cause: thrown });
-  }
 }

@@ -1,5 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { CadenzaClient } from '../client/client.ts';
+import type { ListedRun } from '../client/client.ts';
+import type { RunTotals } from '../protocol.ts';
 import type { WaitingCall } from '../client/run-handle.ts';
 import { describeEvent } from './describe-event.ts';
 import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
@@ -23,12 +25,14 @@ export interface ListCommandOptions {
   agent?: string;
   limit: string;
   children?: boolean;
+  /** Also what each has used: one more request for each. */
+  usage?: boolean;
   json?: boolean;
 }
 
 /** Prints runs, the newest first. */
 export async function list(client: CadenzaClient, options: ListCommandOptions): Promise<number> {
-  const { state, agent, limit, children = false, json } = options;
+  const { state, agent, limit, children = false, usage = false, json } = options;
   const most = Number(limit);
   if (!Number.isInteger(most) || most < 1) throw new UsageError('--limit must be a positive whole number');
   if (state !== undefined && !/^[A-Za-z]+$/.test(state))
@@ -42,20 +46,26 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
     if (agent !== undefined && run.agent !== agent) continue;
     if (count === most) break;
     count += 1;
-    if (json) printJson(run);
-    else
-      rows.push(
-        [
-          run.agent ?? '-',
-          run.state.toLowerCase(),
-          run.startedAt.toISOString().slice(0, 19),
-          run.workflowId,
-        ].map(plain),
-      );
+    const spent = usage ? await client.get(run.workflowId, run.runId).usage() : undefined;
+    if (json) printJson({ ...run, ...spent });
+    else rows.push(rowOf(run, usage ? columnsOf(spent) : []));
   }
-  if (!json && rows.length > 0) printTable(['AGENT', 'STATE', 'STARTED', 'ID'], rows);
+  const more = usage ? ['TURNS', 'TOKENS', 'COST'] : [];
+  if (!json && rows.length > 0) printTable(['AGENT', 'STATE', 'STARTED', ...more, 'ID'], rows);
   if (!json && rows.length === 0) warn('no runs');
   return exitCodes.ok;
+}
+
+function rowOf({ agent = '-', state, startedAt, workflowId }: ListedRun, more: string[]): string[] {
+  return [agent, state.toLowerCase(), startedAt.toISOString().slice(0, 19), ...more, workflowId].map(plain);
+}
+
+/** Turns, tokens and cost; what nobody can say is unknown, and not 0. */
+function columnsOf(spent: RunTotals | undefined): string[] {
+  if (!spent) return ['unknown', 'unknown', 'unknown'];
+  const { turns, usage, cost } = spent;
+  const known = { cost: cost ?? 0, priced: cost !== null };
+  return [String(turns), describeTokens(usage), describeCost(known)];
 }
 
 /** Shows a run and those below it: as text, as JSON, or as a page. */

@@ -108,6 +108,7 @@ function addRuns(program: Command, on: On): void {
     .option('--state <state>', 'running, completed, failed, canceled, terminated')
     .option('--limit <n>', 'at most so many', '20')
     .option('--children', 'also runs below others')
+    .option('--usage', 'also turns, tokens and cost, with those of the runs below')
     .option('--json', 'one JSON object a line')
     .action(on(async (client, options: ListCommandOptions) => await list(client, options)));
   program

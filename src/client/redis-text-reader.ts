@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { redisClient, textKey, type Redis, type RedisTextOptions, type TextEntry } from '../redis-text.ts';
+import { redisClient, type Redis } from '../redis-client.ts';
+import { textKey, type RedisTextOptions, type TextEntry } from '../redis-text.ts';
 
 /** How long Redis is asked to wait for a new entry; a turn that somebody begins to watch meanwhile is read at the latest then. Milliseconds. */
 const blockMs = 100;

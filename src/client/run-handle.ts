@@ -21,6 +21,7 @@ import {
   type PendingApproval,
   type RunResult,
   type RunStatus,
+  type RunTotals,
   type Uncertainty,
   type UserMessage,
 } from '../protocol.ts';
@@ -97,6 +98,26 @@ export class RunHandle<Output> {
       const request = await this.cancelRequest();
       if (!request) throw thrown;
       throw new WorkflowFailedError(describeCancel(request), thrown.cause, thrown.retryState);
+    }
+  }
+
+  /**
+   * What the run, and those below it that have ended, have used so far; the cost is `null` where it is not known. `undefined` where nobody can say:
+   * no worker answers for an open run, or a closed one did not end by itself.
+   */
+  async usage(): Promise<RunTotals | undefined> {
+    const { state, now } = await this.status();
+    if (state === 'RUNNING') {
+      const { usage, cost = null, turns = 0, unconfirmed } = now ?? {};
+      return usage && { usage, cost, turns, ...(unconfirmed && { unconfirmed }) };
+    }
+    try {
+      const { usage, cost, turns, unconfirmed } = await this.result();
+      return { usage, cost, turns, ...(unconfirmed && { unconfirmed }) };
+    } catch (thrown) {
+      if (!(thrown instanceof WorkflowFailedError)) throw thrown;
+      const { details = [] } = (thrown.cause ?? {}) as { details?: readonly unknown[] | null };
+      return (details ?? []).find((each): each is RunTotals => isTotals(each));
     }
   }
 
@@ -398,6 +419,11 @@ export class RunHandle<Output> {
       workflowId,
     });
   }
+}
+
+function isTotals(value: unknown): value is RunTotals {
+  const { usage, turns } = (value ?? {}) as Partial<RunTotals>;
+  return usage !== undefined && typeof turns === 'number';
 }
 
 /** The refusal by name, where the server has no room for another signal until the run continues as new. */

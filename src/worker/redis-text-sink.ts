@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import type { LiveCall, LiveText, StreamSink } from '../activities/live-text.ts';
-import { isRedisUrl, redisClient, textKey, type Redis, type RedisSinkOptions } from '../redis-text.ts';
+import { redisClient, type Redis } from '../redis-client.ts';
+import { isRedisUrl, textKey, type RedisSinkOptions } from '../redis-text.ts';
 
 /** Pieces are gathered for so long, so that a fast model does not become a flood of commands. Milliseconds. */
 const gatherMs = 50;
