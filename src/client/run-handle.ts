@@ -33,6 +33,7 @@ import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts'
 import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
 import { rewindRun, type RewindOptions } from './rewind.ts';
+import { usageAtEnd, usageNow } from './run-usage.ts';
 import { withText } from './live-text.ts';
 import type { RedisTextReader } from './redis-text-reader.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
@@ -107,18 +108,7 @@ export class RunHandle<Output> {
    */
   async usage(): Promise<RunTotals | undefined> {
     const { state, now } = await this.status();
-    if (state === 'RUNNING') {
-      const { usage, cost = null, turns = 0, unconfirmed } = now ?? {};
-      return usage && { usage, cost, turns, ...(unconfirmed && { unconfirmed }) };
-    }
-    try {
-      const { usage, cost, turns, unconfirmed } = await this.result();
-      return { usage, cost, turns, ...(unconfirmed && { unconfirmed }) };
-    } catch (thrown) {
-      if (!(thrown instanceof WorkflowFailedError)) throw thrown;
-      const { details = [] } = (thrown.cause ?? {}) as { details?: readonly unknown[] | null };
-      return (details ?? []).find((each): each is RunTotals => isTotals(each));
-    }
+    return state === 'RUNNING' ? usageNow(now) : await usageAtEnd(this.result());
   }
 
   /** Where the run stands now. A run whose workers are all away is described without what it is doing. */
@@ -419,11 +409,6 @@ export class RunHandle<Output> {
       workflowId,
     });
   }
-}
-
-function isTotals(value: unknown): value is RunTotals {
-  const { usage, turns } = (value ?? {}) as Partial<RunTotals>;
-  return usage !== undefined && typeof turns === 'number';
 }
 
 /** The refusal by name, where the server has no room for another signal until the run continues as new. */

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { createClient as createRedis } from '@redis/client';
 import { defineAgent } from 'cadenza';
 import { createClient, type CadenzaClient, type RunEvent } from 'cadenza/client';
@@ -42,8 +42,11 @@ function follow(client: CadenzaClient, id: string) {
 
 const patiently = { timeout: 30_000, interval: 20 };
 
-describe.skipIf(!hasRedis)('live text by Redis', () => {
-  test('R2 R5: is seen by every reader before the reply is finished, is void when another attempt begins, and stands in no history', async () => {
+const withRedis = test.skipIf(!hasRedis);
+
+withRedis(
+  'R2 R5: is seen by every reader before the reply is finished, is void when another attempt begins, and stands in no history',
+  async () => {
     await using redis = await startRedis();
     using model = await slowModel();
     await using harness = await startHarness({
@@ -92,9 +95,12 @@ describe.skipIf(!hasRedis)('live text by Redis', () => {
     const history = JSON.stringify(await eventsOf(harness.client, run.workflowId));
     expect(history).not.toContain(Buffer.from('Once upon').toString('base64').slice(0, 10));
     expect(history).not.toContain('redis');
-  });
+  },
+);
 
-  test('a Redis that is away delays no call; when it goes in the middle and comes back, the rest is seen', async () => {
+withRedis(
+  'a Redis that is away delays no call; when it goes in the middle and comes back, the rest is seen',
+  async () => {
     await using redis = await startRedis();
     using model = await slowModel();
     await using harness = await startHarness({
@@ -140,9 +146,13 @@ describe.skipIf(!hasRedis)('live text by Redis', () => {
         { timeout: 50_000, interval: 100 },
       )
       .toBe(true);
-  }, 120_000);
+  },
+  120_000,
+);
 
-  test('a turn’s stream is bounded; what was cut off is not told as if nothing were missing', async () => {
+withRedis(
+  'a turn’s stream is bounded; what was cut off is not told as if nothing were missing',
+  async () => {
     await using redis = await startRedis();
     const sink = new RedisTextSink({ url: redis.url, maxEntries: 100 });
     cleanups.push(() => sink.close());
@@ -169,31 +179,32 @@ describe.skipIf(!hasRedis)('live text by Redis', () => {
     const whole = Array.from({ length: 320 }, (_, index) => `${index} `).join('');
     await expect.poll(() => told.join('') === whole || told.length === 0, patiently).toBe(true);
     leaving.abort();
-  }, 120_000);
+  },
+  120_000,
+);
 
-  test('an attempt that was overtaken, and writes all the same, is not told any more', async () => {
-    await using redis = await startRedis();
-    const sink = new RedisTextSink({ url: redis.url, prefix: 'own' });
-    cleanups.push(() => sink.close());
-    const call = { workflowId: 'w', runId: 'r', call: 'turn-7', turn: 7, attempt: 1 };
-    const reader = new RedisTextReader({ url: redis.url, prefix: 'own' });
-    cleanups.push(() => reader.close());
-    const told: string[] = [];
-    await reader.watch('r', 7, new AbortController().signal, ({ attempt, offset, text }) =>
-      told.push(`${attempt}.${offset}:${text}`),
-    );
-    const frozen = await sink.open(call);
-    frozen.write('a');
-    await expect.poll(() => told.join(' '), patiently).toBe('1.0:a');
-    const next = await sink.open({ ...call, attempt: 2 });
-    next.write('b');
-    await expect.poll(() => told.join(' '), patiently).toBe('1.0:a 2.0:b');
-    frozen.write('void');
-    frozen.end();
-    next.write('c');
-    next.end();
-    await expect.poll(() => told.join(' '), patiently).toBe('1.0:a 2.0:b 2.1:c');
-  });
+withRedis('an attempt that was overtaken, and writes all the same, is not told any more', async () => {
+  await using redis = await startRedis();
+  const sink = new RedisTextSink({ url: redis.url, prefix: 'own' });
+  cleanups.push(() => sink.close());
+  const call = { workflowId: 'w', runId: 'r', call: 'turn-7', turn: 7, attempt: 1 };
+  const reader = new RedisTextReader({ url: redis.url, prefix: 'own' });
+  cleanups.push(() => reader.close());
+  const told: string[] = [];
+  await reader.watch('r', 7, new AbortController().signal, ({ attempt, offset, text }) =>
+    told.push(`${attempt}.${offset}:${text}`),
+  );
+  const frozen = await sink.open(call);
+  frozen.write('a');
+  await expect.poll(() => told.join(' '), patiently).toBe('1.0:a');
+  const next = await sink.open({ ...call, attempt: 2 });
+  next.write('b');
+  await expect.poll(() => told.join(' '), patiently).toBe('1.0:a 2.0:b');
+  frozen.write('void');
+  frozen.end();
+  next.write('c');
+  next.end();
+  await expect.poll(() => told.join(' '), patiently).toBe('1.0:a 2.0:b 2.1:c');
 });
 
 test('an address that is none is refused by worker, client and environment, without being repeated', async () => {

@@ -1,44 +1,17 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { LLMock, type Fixture } from '@copilotkit/aimock';
 import { afterEach, describe, expect, test } from 'vitest';
-import { openaiProvider } from 'cadenza/worker';
 import { decide } from '../../src/activities/decide.ts';
-import type { ModelReply } from '../../src/activities/models/model.ts';
-import type { DefinitionSnapshot, ModelApi } from '../../src/protocol.ts';
-import { modelRequest } from '../../src/transcript/model-request.ts';
+import type { ModelApi } from '../../src/protocol.ts';
 import { registered, tools } from '../activities/registered.ts';
+import { ask, inEveryWay, ways, type Way } from '../support/ask-provider.ts';
 
-/** Both APIs, streamed and whole: whatever a provider sends has an outcome in each. */
-const ways = (['chat', 'responses'] as const).flatMap((api) =>
-  [false, true].map((stream) => ({ api, stream, how: stream ? 'streamed' : 'whole' })),
-);
 const agent = registered({ tools });
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup();
 });
-
-async function ask(
-  baseURL: string,
-  { api, stream }: { api: ModelApi; stream: boolean },
-  { attempt = 1, timeoutMs = 30_000, model = 'gpt-5-mini' } = {},
-): Promise<ModelReply> {
-  const definition: DefinitionSnapshot = {
-    agent: 'solver',
-    source: 's',
-    api,
-    model,
-    instructions: 'Solve it.',
-    tools: [],
-  };
-  const items = [{ type: 'message' as const, role: 'user' as const, text: 'hello' }];
-  return await openaiProvider({ apiKey: 'k', baseURL, api, stream, streamIdle: 300 }).call(
-    modelRequest(definition, items),
-    { signal: AbortSignal.timeout(timeoutMs), attempt },
-  );
-}
 
 /** A server that answers each request as it is told. */
 async function serving(respond: (response: ServerResponse) => void): Promise<string> {
@@ -116,40 +89,42 @@ function rendered({ api, stream }: { api: ModelApi; stream: boolean }, said: Sai
 
 const contentType = (stream: boolean) => (stream ? 'text/event-stream' : 'application/json');
 
-describe.each(ways)('a reply by $api, $how', (way) => {
-  const { api, stream } = way;
+const decided: { what: string; said: Said; outcome: object }[] = [
+  { what: 'a text', said: { text: 'Four.' }, outcome: { kind: 'output' } },
+  {
+    what: 'a call beside a text',
+    said: { text: 'Looking.', call: { name: 'search', arguments: '{"query":"four"}' } },
+    outcome: { kind: 'calls', calls: [{ tool: 'search' }] },
+  },
+  {
+    what: 'a call whose arguments are cut off JSON',
+    said: { call: { name: 'search', arguments: '{"query":"fo' } },
+    outcome: { kind: 'calls', calls: [{ refused: expect.stringContaining('JSON') as string }] },
+  },
+  {
+    what: 'a call within which the length limit is reached',
+    said: { call: { name: 'search', arguments: '{"query":"fo' }, finish: 'length' },
+    outcome: { kind: 'calls', calls: [{ refused: expect.stringContaining('length limit') as string }] },
+  },
+  {
+    what: 'a text cut at the length limit',
+    said: { text: 'Fo', finish: 'length' },
+    outcome: { kind: 'correct' },
+  },
+  { what: 'nothing', said: {}, outcome: { kind: 'correct' } },
+  { what: 'an empty text', said: { text: '' }, outcome: { kind: 'correct' } },
+  { what: 'a refusal', said: { refusal: 'No.' }, outcome: { kind: 'end', type: 'ModelRefused' } },
+  {
+    what: 'what a content filter has left',
+    said: { text: 'Fo', finish: 'content_filter' },
+    outcome: { kind: 'end', type: 'ModelContentFiltered' },
+  },
+];
 
-  test.each<{ what: string; said: Said; outcome: object }>([
-    { what: 'a text', said: { text: 'Four.' }, outcome: { kind: 'output' } },
-    {
-      what: 'a call beside a text',
-      said: { text: 'Looking.', call: { name: 'search', arguments: '{"query":"four"}' } },
-      outcome: { kind: 'calls', calls: [{ tool: 'search' }] },
-    },
-    {
-      what: 'a call whose arguments are cut off JSON',
-      said: { call: { name: 'search', arguments: '{"query":"fo' } },
-      outcome: { kind: 'calls', calls: [{ refused: expect.stringContaining('JSON') as string }] },
-    },
-    {
-      what: 'a call within which the length limit is reached',
-      said: { call: { name: 'search', arguments: '{"query":"fo' }, finish: 'length' },
-      outcome: { kind: 'calls', calls: [{ refused: expect.stringContaining('length limit') as string }] },
-    },
-    {
-      what: 'a text cut at the length limit',
-      said: { text: 'Fo', finish: 'length' },
-      outcome: { kind: 'correct' },
-    },
-    { what: 'nothing', said: {}, outcome: { kind: 'correct' } },
-    { what: 'an empty text', said: { text: '' }, outcome: { kind: 'correct' } },
-    { what: 'a refusal', said: { refusal: 'No.' }, outcome: { kind: 'end', type: 'ModelRefused' } },
-    {
-      what: 'what a content filter has left',
-      said: { text: 'Fo', finish: 'content_filter' },
-      outcome: { kind: 'end', type: 'ModelContentFiltered' },
-    },
-  ])('is $what: it is decided on', async ({ said, outcome }) => {
+test.each(inEveryWay(decided))(
+  'a reply by $api, $how, is $what: it is decided on',
+  async ({ said, outcome, ...way }) => {
+    const { stream } = way;
     const baseURL = await serving((to) => {
       to.writeHead(200, { 'content-type': contentType(stream) });
       to.end(rendered(way, said).join(''));
@@ -157,68 +132,71 @@ describe.each(ways)('a reply by $api, $how', (way) => {
     const reply = await ask(baseURL, way);
     expect(await decide(agent, reply)).toMatchObject(outcome);
     expect(reply.usage).toEqual({ input: 3, output: 2 });
-  });
+  },
+);
 
-  test.each<{ what: string; send: (to: ServerResponse) => void; isOver?: true }>([
-    { what: 'JSON cut in the middle', send: (to) => sendAs(to, contentType(stream), middle(way)) },
-    { what: 'nothing at all', send: (to) => sendAs(to, contentType(stream), '') },
-    { what: 'a page of HTML', send: (to) => sendAs(to, 'text/html', '<html>Sign in</html>'), isOver: true },
-    {
-      what: 'JSON of something else',
-      send: (to) => sendAs(to, 'application/json', '{"ok":true}'),
-      isOver: true,
-    },
-    { what: 'a list', send: (to) => sendAs(to, 'application/json', '[]'), isOver: true },
-    { what: 'a connection that is torn off', send: (to) => half(to, way, () => to.destroy()) },
-    { what: 'a half that ends', send: (to) => half(to, way, () => to.end()) },
-    {
-      what: 'an error in place of the rest',
-      send: (to) =>
-        half(to, way, () =>
-          to.end(event({ type: 'error', error: { message: 'overloaded' }, message: 'overloaded' })),
-        ),
-    },
-  ])(
-    'is $what: it is asked for again, and what is no reply at all at most five times',
-    async ({ send, isOver = false }) => {
-      const baseURL = await serving(send);
-      const failure = { type: 'ModelUnavailable', nonRetryable: false };
-      await expect(ask(baseURL, way)).rejects.toMatchObject(failure);
-      const last = ask(baseURL, way, { attempt: 5 });
-      await expect(last).rejects.toMatchObject(
-        isOver ? { ...failure, nonRetryable: true } : { type: 'ModelUnavailable' },
+const undone: { what: string; send: (to: ServerResponse, way: Way) => void; isOver?: true }[] = [
+  { what: 'JSON cut in the middle', send: (to, way) => sendAs(to, contentType(way.stream), middle(way)) },
+  { what: 'nothing at all', send: (to, { stream }) => sendAs(to, contentType(stream), '') },
+  { what: 'a page of HTML', send: (to) => sendAs(to, 'text/html', '<html>Sign in</html>'), isOver: true },
+  {
+    what: 'JSON of something else',
+    send: (to) => sendAs(to, 'application/json', '{"ok":true}'),
+    isOver: true,
+  },
+  { what: 'a list', send: (to) => sendAs(to, 'application/json', '[]'), isOver: true },
+  { what: 'a connection that is torn off', send: (to, way) => half(to, way, () => to.destroy()) },
+  { what: 'a half that ends', send: (to, way) => half(to, way, () => to.end()) },
+  {
+    what: 'an error in place of the rest',
+    send: (to, way) =>
+      half(to, way, () =>
+        to.end(event({ type: 'error', error: { message: 'overloaded' }, message: 'overloaded' })),
+      ),
+  },
+];
+
+test.each(inEveryWay(undone))(
+  'a reply by $api, $how, is $what: it is asked for again; what is no reply at all, at most five times',
+  async ({ send, isOver = false, ...way }) => {
+    const baseURL = await serving((to) => send(to, way));
+    const failure = { type: 'ModelUnavailable', nonRetryable: false };
+    await expect(ask(baseURL, way)).rejects.toMatchObject(failure);
+    const last = ask(baseURL, way, { attempt: 5 });
+    await expect(last).rejects.toMatchObject(
+      isOver ? { ...failure, nonRetryable: true } : { type: 'ModelUnavailable' },
+    );
+  },
+);
+
+test.each(ways)('of several choices by $api, $how, the first counts', async (way) => {
+  const { api, stream } = way;
+  const chat = [
+    { index: 0, message: { content: 'first' }, finish_reason: 'stop' },
+    { index: 1, message: { content: 'second' }, finish_reason: 'length' },
+  ];
+  const baseURL = await serving((to) => {
+    if (api === 'responses') {
+      const output = ['first', ' too'].map((text) => ({
+        type: 'message',
+        content: [{ type: 'output_text', text }],
+      }));
+      const whole = { status: 'completed', output };
+      sendAs(
+        to,
+        contentType(stream),
+        stream ? event({ type: 'response.completed', response: whole }) : JSON.stringify(whole),
       );
-    },
-  );
-
-  test('has several choices: the first counts', async () => {
-    const chat = [
-      { index: 0, message: { content: 'first' }, finish_reason: 'stop' },
-      { index: 1, message: { content: 'second' }, finish_reason: 'length' },
-    ];
-    const baseURL = await serving((to) => {
-      if (api === 'responses') {
-        const output = ['first', ' too'].map((text) => ({
-          type: 'message',
-          content: [{ type: 'output_text', text }],
-        }));
-        const whole = { status: 'completed', output };
-        sendAs(
-          to,
-          contentType(stream),
-          stream ? event({ type: 'response.completed', response: whole }) : JSON.stringify(whole),
-        );
-      } else if (stream) {
-        const chunks = chat.toReversed().map(({ message, ...rest }) => ({ ...rest, delta: message }));
-        sendAs(to, contentType(stream), chunks.map((choice) => event({ choices: [choice] })).join(''));
-      } else sendAs(to, contentType(stream), JSON.stringify({ choices: chat }));
-    });
-    const reply = await ask(baseURL, way);
-    const texts = reply.items.flatMap((item) => (item.type === 'message' ? [item.text] : []));
-    // The Responses API has no choices: what has several messages said them all.
-    expect(texts).toEqual(api === 'chat' ? ['first'] : ['first', ' too']);
-    expect(reply.stopped).toBe('done');
+    } else if (stream) {
+      const chunks = chat.toReversed().map(({ message, ...rest }) => ({ ...rest, delta: message }));
+      sendAs(to, contentType(stream), chunks.map((choice) => event({ choices: [choice] })).join(''));
+    } else sendAs(to, contentType(stream), JSON.stringify({ choices: chat }));
   });
+  const reply = await ask(baseURL, way);
+  const texts = reply.items.flatMap((item) => (item.type === 'message' ? [item.text] : []));
+  // The Responses API has no choices: what has several messages said them all.
+  expect(texts).toEqual(api === 'chat' ? ['first'] : ['first', ' too']);
+  expect(reply.stopped).toBe('done');
 });
 
 describe.each(ways.filter(({ stream }) => stream))(
@@ -255,108 +233,6 @@ test.each(['cancelled', 'queued', 'in_progress', 'failed'])(
     });
   },
 );
-
-describe.each(ways)('a server that others wrote, by $api, $how', (way) => {
-  async function mocked(fixture: Omit<Fixture, 'match'>): Promise<LLMock> {
-    const mock = new LLMock({ port: 0, logLevel: 'silent' });
-    mock.addFixture({ match: { userMessage: 'hello' }, ...fixture });
-    await mock.start();
-    cleanups.push(async () => await mock.stop());
-    return mock;
-  }
-  const url = (mock: LLMock) => `${mock.url}/v1`;
-  const long = { content: 'A long answer, word by word. '.repeat(20) };
-
-  test('is understood in text, calls beside text, thoughts, usage and why it stopped', async () => {
-    const usage = { prompt_tokens: 30, completion_tokens: 7, input_tokens: 30, output_tokens: 7 };
-    const mock = await mocked({
-      response: {
-        content: 'Looking.',
-        reasoning: 'Where is it?',
-        toolCalls: [
-          { name: 'search', arguments: '{"query":"one"}', id: 'call_1' },
-          { name: 'search', arguments: '{"query":"two"}', id: 'call_2' },
-        ],
-        usage,
-      },
-      chunkSize: 3,
-    });
-    const reply = await ask(url(mock), way);
-    expect(reply.items.filter(({ type }) => type !== 'provider')).toMatchObject([
-      { type: 'message', text: 'Looking.' },
-      { type: 'call', name: 'search', arguments: '{"query":"one"}' },
-      { type: 'call', name: 'search', arguments: '{"query":"two"}' },
-    ]);
-    expect(reply.usage).toMatchObject({ input: 30, output: 7 });
-    expect(await decide(agent, reply)).toMatchObject({
-      kind: 'calls',
-      calls: [{ tool: 'search' }, { tool: 'search' }],
-    });
-    mock.clearFixtures();
-    mock.onMessage('hello', { content: 'half', finishReason: 'length' });
-    expect(await ask(url(mock), way)).toMatchObject({ stopped: 'cut' });
-    mock.clearFixtures();
-    mock.onMessage('hello', { content: 'x', finishReason: 'content_filter' });
-    const filtered = ask(url(mock), way);
-    if (way.api === 'chat') await expect(filtered).resolves.toMatchObject({ stopped: 'filtered' });
-    // It says "failed", without a reason, where OpenAI says "incomplete" with one.
-    else await expect(filtered).rejects.toMatchObject({ type: 'ModelUnavailable' });
-  });
-
-  test.each([
-    { chaos: { dropRate: 1 }, what: 'a 500' },
-    { chaos: { disconnectRate: 1 }, what: 'a torn connection' },
-    { chaos: { malformedRate: 1 }, what: 'malformed JSON' },
-    { chaos: { rateLimitRate: 1 }, what: 'a rate limit' },
-  ])('fails on purpose by $what: the call is repeated', async ({ chaos }) => {
-    const mock = await mocked({ response: long, chaos });
-    await expect(ask(url(mock), way)).rejects.toMatchObject({
-      type: 'ModelUnavailable',
-      nonRetryable: false,
-    });
-    mock.clearFixtures();
-    mock.onMessage('hello', long);
-    expect((await ask(url(mock), way, { attempt: 2 })).stopped).toBe('done');
-  });
-
-  test.each([
-    { status: 401, type: 'ModelAuthentication' },
-    { status: 403, type: 'ModelAuthentication' },
-    { status: 400, type: 'ModelBadRequest' },
-    { status: 404, type: 'ModelBadRequest' },
-    { status: 429, code: 'insufficient_quota', type: 'ModelQuotaExhausted' },
-    { status: 429, type: 'ModelUnavailable' },
-    { status: 503, type: 'ModelUnavailable' },
-  ])('answers $status $code: it is $type', async ({ status, code, type }) => {
-    const mock = await mocked({
-      response: { error: { message: 'no', ...(code && { code }) }, status, retryAfter: 7 },
-    });
-    const thrown = (await ask(url(mock), way).catch((error: unknown) => error)) as {
-      type?: string;
-      nextRetryDelay?: unknown;
-    };
-    expect(thrown.type).toBe(type);
-    if (status === 429 && !code) expect(thrown.nextRetryDelay).toBe(7_000);
-  });
-
-  test('takes its time before it answers: that is waited for, as long as the call may last', async () => {
-    const mock = await mocked({ response: long, chaos: { latencyMs: 900 } });
-    expect((await ask(url(mock), way)).stopped).toBe('done');
-    await expect(ask(url(mock), way, { timeoutMs: 200 })).rejects.toThrow();
-  });
-
-  if (way.stream)
-    test.each([{ truncateAfterChunks: 4 }, { disconnectAfterMs: 150 }])(
-      'breaks a stream off in the middle (%j): the call is repeated',
-      async (fault) => {
-        const mock = await mocked({ response: long, chunkSize: 10, latency: 40, ...fault });
-        await expect(ask(url(mock), way)).rejects.toMatchObject({
-          type: 'ModelUnavailable',
-          nonRetryable: false,
-        });
-      },
-    );
-});
 
 function sendAs(to: ServerResponse, type: string, body: string): void {
   to.writeHead(200, { 'content-type': type });
