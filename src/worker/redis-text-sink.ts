@@ -46,6 +46,7 @@ export class RedisTextSink implements StreamSink {
 
   async close(): Promise<void> {
     const redis = await this.connecting?.catch(() => undefined);
+    this.connecting = undefined;
     if (!redis?.isOpen) return;
     if (redis.isReady) await redis.close().catch(() => undefined);
     else redis.destroy();
