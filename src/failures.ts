@@ -35,6 +35,16 @@ export const failureTypes = {
   TranscriptCorrupt: 'end',
   /** An external store did not answer. */
   TranscriptUnavailable: 'retry',
+  /** A payload is encrypted with a key that this process does not have. Another worker may have it. */
+  CodecKeyMissing: 'retry',
+  /** The key management service does not give a key of the codec. */
+  CodecKeyUnavailable: 'retry',
+  /** Something could not be encrypted, and so was not stored. */
+  PayloadNotEncrypted: 'retry',
+  /** An encrypted payload does not open: another key under the same id, or it was changed, or moved from another run. */
+  PayloadUnreadable: 'retry',
+  /** An archive did not take a run that has ended, or the worker has none. The run itself is not touched by it. */
+  ArchiveUnavailable: 'retry',
   /** The conversation can be neither shortened nor carried into a run that continues this one. */
   ConversationTooLarge: 'end',
   TurnLimitReached: 'end',
@@ -90,6 +100,9 @@ const beforeTheTool: ReadonlySet<string> = new Set<FailureType>([
   'TranscriptBehind',
   'TranscriptUnavailable',
   'McpUnavailable',
+  'CodecKeyMissing',
+  'CodecKeyUnavailable',
+  'PayloadUnreadable',
 ]);
 
 /** Whether an attempt that failed so did not reach its tool. */

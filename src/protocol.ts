@@ -7,11 +7,13 @@
 
 import type { Attachment } from './attachments.ts';
 import type { ApprovalPlan, Uncertainty } from './decisions.ts';
+import type { Features } from './features.ts';
 import type { PolicyRule } from './policy.ts';
 import type { CarriedConversation, ContinuedRun, RulesState } from './run-state.ts';
 
 export type * from './attachments.ts';
 export type * from './decisions.ts';
+export type * from './features.ts';
 
 /** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -117,6 +119,8 @@ export interface AgentStart {
   open?: OpenConversation;
   /** What an earlier run of the same chain left, where this one continues it. */
   continued?: ContinuedRun;
+  /** What whoever started the run knows of its workers; their first reply goes before it. */
+  features?: Features;
 }
 
 /** How a conversation stays open. */
@@ -307,6 +311,8 @@ export interface ModelTurn {
   snapshot?: DefinitionSnapshot;
   /** The definition's limits, with the snapshot. The start's own limits go before them. */
   limits?: Limits;
+  /** What the worker is configured to do for the run, with the snapshot; absent where it is nothing. */
+  features?: Features;
   usage: Usage;
   /** US dollars; absent where the model's price is not known. */
   cost?: number;
@@ -507,6 +513,8 @@ export const names = {
   changePolicy: 'changePolicy',
   inheritPolicy: 'inheritPolicy',
   policy: 'policy',
+  archiveRun: 'archiveRun',
+  storeArchive: 'storeArchive',
 } as const;
 
 /** The activity id of a turn's model call. */

@@ -78,12 +78,14 @@ export async function callModel(
       definition: definition.digest,
       ...(!definition.known && { snapshot: definition.snapshot }),
       ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
+      ...(!definition.known && dependencies.archive && { features: { archive: true as const } }),
       usage: reply.usage,
       ...(cost !== undefined && { cost }),
       ...(context.info.attempt > 1 && { attempts: context.info.attempt }),
       digest: digestText(text, JSON.stringify(decision), definition.digest),
     };
     store.remember(runId, context.info.activityId, turn, text.length);
+    dependencies.metrics.turn(input.agent, definition.snapshot.model);
     const carried = decision.kind === 'handoff' ? sizeOf(decision.carried) : 0;
     return Buffer.byteLength(text) + carried > largestReply ? await storeInParts(context, turn, text) : turn;
   };

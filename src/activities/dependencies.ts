@@ -1,11 +1,18 @@
 import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
+import type { ArchivedRun } from '../storage/archive-document.ts';
 import type { StreamSink } from './live-text.ts';
 import type { McpPool } from './mcp/pool.ts';
+import type { ActivityMetrics } from './metrics.ts';
 import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
 import type { WorkerRule } from './policy.ts';
+import type { ActivityTracing } from './tracing.ts';
+import type { Redactor } from './secrets.ts';
 import type { TranscriptStore } from './transcript-store.ts';
+
+/** Takes the archive of a run and returns where it is. */
+export type ArchiveTarget = (run: ArchivedRun) => Promise<{ key: string; bytes: number }>;
 
 /** What the activities of one worker share. */
 export interface ActivityDependencies {
@@ -13,11 +20,18 @@ export interface ActivityDependencies {
   providers: Providers;
   store: TranscriptStore;
   prices: PriceTable;
+  metrics: ActivityMetrics;
   watch: ActivityWatch;
   /** Connections to servers of tools. */
   mcp: McpPool;
+  /** Told of requests to models. */
+  tracing?: ActivityTracing;
   /** Where the text of replies can be watched. */
   sink?: StreamSink;
+  /** Stores a closed run; absent where the worker has no archive. */
+  archive?: ArchiveTarget;
   /** The worker's rules about tool calls. */
   policy: readonly WorkerRule[];
+  /** Takes known secrets out of failures and tool results. */
+  redactor: Redactor;
 }

@@ -3,7 +3,7 @@ import type { ToolContext } from '../agents/define-tool.ts';
 import { NotDone, ToolError } from '../agents/define-tool.ts';
 import { isWithAttachments } from '../agents/with-attachments.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
-import { digestJson, digestText } from '../digest.ts';
+import { digestJson, digestText, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import {
   callsOf,
@@ -25,6 +25,7 @@ import { judgeCall } from './policy.ts';
 import { resultText } from '../transcript/chat-request.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
+import type { Redactor } from './secrets.ts';
 
 /** What heartbeats carry from one attempt to the next. */
 interface AttemptRecord {
@@ -247,8 +248,18 @@ async function checkOutput({ tool }: RegisteredTool, returned: unknown): Promise
   };
 }
 
+/** Before the output is cut: half a secret is not known for one. */
+function withoutSecrets(value: unknown, redactor: Redactor): unknown {
+  try {
+    return redactor.json(toJson(value));
+  } catch {
+    // What JSON cannot hold is not stored either.
+    return value;
+  }
+}
+
 async function toResult(
-  { store }: ActivityDependencies,
+  { store, redactor }: ActivityDependencies,
   outcome: Outcome,
   { tool, maxBytes }: ExecuteToolInput,
   context: Context,
@@ -258,13 +269,18 @@ async function toResult(
     const { needsDecision } = outcome;
     return { output: null, needsDecision, bytes: 0, digest: needsDecision.digest };
   }
-  if ('uncertain' in outcome) return { output: null, ...outcome, bytes: 0, digest: activityId };
+  if ('uncertain' in outcome) {
+    const { why, ...rest } = outcome.uncertain;
+    const uncertain = { ...rest, why: redactor.text(why) };
+    return { output: null, uncertain, bytes: 0, digest: activityId };
+  }
   const value = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
-  const given = 'attachments' in outcome ? outcome.attachments : undefined;
+  const attachedTo = 'attachments' in outcome ? outcome.attachments : undefined;
+  const given = attachedTo === undefined ? undefined : withoutSecrets(attachedTo, redactor);
   const attached = given === undefined ? undefined : boundAttachments(given, maxBytes);
   const { attachments = [], note = '' } = attached ?? {};
   const room = maxBytes - (attached?.bytes ?? 0) - note.length;
-  const bounded = await boundOutput(value, room, tool, {
+  const bounded = await boundOutput(withoutSecrets(value, redactor), room, tool, {
     converter: context.client.options.loadedDataConverter,
     context: {
       type: 'activity',

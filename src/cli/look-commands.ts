@@ -30,6 +30,14 @@ export interface ListCommandOptions {
   json?: boolean;
 }
 
+/** Options of `show`. */
+export interface ShowOptions {
+  json?: boolean;
+  html?: string | true;
+  runId?: string;
+  offline?: boolean;
+}
+
 /** Prints runs, the newest first. */
 export async function list(client: CadenzaClient, options: ListCommandOptions): Promise<number> {
   const { state, agent, limit, children = false, usage = false, json } = options;
@@ -72,7 +80,7 @@ function columnsOf(spent: RunTotals | undefined): string[] {
 export async function show(
   client: CadenzaClient,
   id: string,
-  { json, html, runId }: { json?: boolean; html?: string | true; runId?: string },
+  { json, html, runId }: ShowOptions,
 ): Promise<number> {
   const tree = await readTree(client, id, runId);
   if (json) printJson(tree);

@@ -2,23 +2,32 @@ import {
   Client,
   Connection,
   WorkflowExecutionAlreadyStartedError,
+  type ClientInterceptors,
   type ClientOptions,
   type ConnectionLike,
   type WorkflowStartOptions,
 } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentStart, type RunOptions } from '../agent-start.ts';
+import { chooseCodec, withChosenCodec } from '../codec/with-codec.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
 import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
+import { Archive } from '../storage/archive.ts';
+import { storageFromEnvironment, withStorage, type StorageOptions } from '../storage/external-storage.ts';
+import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { summary } from '../summary.ts';
+import type { HistoryArchive } from '../transcript/history-events.ts';
+import { archiveChain, type ArchivedCopy } from './archive.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
 import { isRedisUrl, type RedisTextOptions } from '../redis-text.ts';
 import { RedisTextReader } from './redis-text-reader.ts';
 import { RunHandle } from './run-handle.ts';
+import { traceInterceptor } from './tracing.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
 
 /** The argument of {@link createClient}. */
@@ -32,6 +41,20 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
    * own `liveText`. It needs the package `@redis/client`. Default: `CADENZA_LIVE_TEXT_REDIS_URL`; without it, the workers are asked themselves.
    */
   liveText?: { redis: RedisTextOptions };
+  /** Whether runs belong to the trace of OpenTelemetry's span that is active where they are started. Default `false`. */
+  tracing?: boolean;
+  /**
+   * Encrypts what the client sends, and decrypts what it reads; workers need the same. Default: what the environment says
+   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
+   */
+  codec?: PayloadCodec | false;
+  /**
+   * Where payloads that are too large for a history are stored: as the workers say. Default: `CADENZA_STORAGE`, and else none. A
+   * `dataConverter` with external storage of its own goes before it.
+   */
+  storage?: StoreLocation | StorageOptions;
+  /** Where runs are looked for that Temporal no longer has: as the workers say. Default: `CADENZA_ARCHIVE`, and else nowhere. */
+  archive?: StoreLocation;
 }
 
 /** How a run is started. */
@@ -67,6 +90,17 @@ export interface ListedRun {
   agent?: string;
 }
 
+/** What a client works with besides Temporal's own. */
+export interface ClientParts {
+  archive?: HistoryArchive;
+  /** The archive where it can also be written. */
+  store?: Archive;
+  /** Runs are read from the archive alone, and no server is asked. */
+  archiveOnly?: boolean;
+  /** Where the text of replies is read while it is written. */
+  texts?: RedisTextReader;
+}
+
 type InputOf<A> = A extends string ? Json : AgentInput<A>;
 type OutputOf<A> = A extends string ? Json : AgentOutput<A>;
 
@@ -79,7 +113,20 @@ const longestMessage = 128 * 1024 * 1024;
  * Throws what Temporal's `Connection.connect` throws when there is no server, and a `TypeError` for a `liveText` that is no address.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', liveText = liveTextOfEnvironment(), ...rest } = options;
+  const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = options;
+  const { liveText = liveTextOfEnvironment() } = others;
+  const {
+    storage = storageFromEnvironment(),
+    archive = process.env['CADENZA_ARCHIVE'],
+    liveText: _text,
+    ...rest
+  } = others;
+  const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
+  const { dataConverter } = rest;
+  // One that is loaded already is Temporal's own way to say: exactly this.
+  const loaded = dataConverter !== undefined && 'payloadConverter' in dataConverter;
+  const coded = loaded ? dataConverter : withChosenCodec(chooseCodec(codec), dataConverter);
+  const converter = loaded ? coded : withStorage(coded, storage);
   if (liveText && !isRedisUrl(liveText.redis.url))
     throw new TypeError('The address for live text must be of the form redis://host:6379 or rediss://…');
   const environment = connection ? undefined : loadClientConnectConfig();
@@ -87,20 +134,35 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
   const own = connection ? undefined : await connect(environment?.connectionOptions);
   const client = new Client({
     ...rest,
+    ...(interceptors && { interceptors }),
+    ...(converter && { dataConverter: converter }),
     connection: connection ?? (own as Connection),
     ...(namespace !== undefined && { namespace }),
   });
-  const reader = liveText && new RedisTextReader(liveText.redis);
+  const texts = liveText && new RedisTextReader(liveText.redis);
+  const kept =
+    archive === undefined || archive === ''
+      ? undefined
+      : new Archive(openStore(archive), client.options.namespace);
   const close = async () => {
-    await reader?.close();
+    await texts?.close();
     await own?.close();
   };
-  return new CadenzaClient(client, taskQueue, close, reader);
+  return new CadenzaClient(client, taskQueue, close, {
+    ...(kept && { archive: kept, store: kept }),
+    ...(texts && { texts }),
+  });
 }
 
 function liveTextOfEnvironment(): CreateClientOptions['liveText'] {
   const { CADENZA_LIVE_TEXT_REDIS_URL: url } = process.env;
   return url ? { redis: { url } } : undefined;
+}
+
+async function withTracing(interceptors: ClientOptions['interceptors']): Promise<ClientInterceptors> {
+  const { workflow = [], ...others } = interceptors ?? {};
+  if (!Array.isArray(workflow)) throw new TypeError('With tracing, interceptors.workflow must be a list');
+  return { ...others, workflow: [...workflow, await traceInterceptor()] };
 }
 
 async function connect(options: Parameters<typeof Connection.connect>[0]): Promise<Connection> {
@@ -116,11 +178,11 @@ export class CadenzaClient {
   readonly temporal: Client;
   private readonly taskQueue: string;
   private readonly closeOwn: () => Promise<void>;
-  private readonly texts: RedisTextReader | undefined;
+  private readonly parts: ClientParts;
 
-  constructor(temporal: Client, taskQueue: string, close: () => Promise<void>, texts?: RedisTextReader) {
-    this.texts = texts;
+  constructor(temporal: Client, taskQueue: string, close: () => Promise<void>, parts: ClientParts = {}) {
     this.temporal = temporal;
+    this.parts = parts;
     this.taskQueue = taskQueue;
     this.closeOwn = close;
   }
@@ -146,11 +208,15 @@ export class CadenzaClient {
       taskQueue = this.taskQueue,
       ...rest
     } = options;
-    const start = agentStart(name, toJson(input), {
-      ...(limits && { limits }),
-      ...(policy && { policy }),
-      ...(attachments && { attachments }),
-    });
+    const start = {
+      ...agentStart(name, toJson(input), {
+        ...(limits && { limits }),
+        ...(policy && { policy }),
+        ...(attachments && { attachments }),
+      }),
+      // A run that ends before its first reply cannot know it from the worker.
+      ...(this.parts.archive && { features: { archive: true as const } }),
+    };
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,
@@ -161,7 +227,7 @@ export class CadenzaClient {
         workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
         staticSummary: summary(name, start.input),
       });
-      return this.get(id, handle.firstExecutionRunId);
+      return this.handle(id, handle.firstExecutionRunId);
     } catch (thrown) {
       if (!(thrown instanceof WorkflowExecutionAlreadyStartedError)) throw thrown;
       return await this.existing(id, start);
@@ -194,7 +260,7 @@ export class CadenzaClient {
     const name = typeof agent === 'string' ? agent : agent.name;
     const { taskQueue = this.taskQueue } = options;
     const sent = await sendMessage(this.temporal, name, conversationId, text, { ...options, taskQueue });
-    const run = this.get(conversationId);
+    const run = this.handle(conversationId);
     return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
   }
 
@@ -206,14 +272,15 @@ export class CadenzaClient {
    */
   async fork<Output = Json>(id: string, options: ForkOptions = {}): Promise<RunHandle<Output>> {
     const { taskQueue = this.taskQueue } = options;
-    const source = new RunHandle(this.temporal, id).source();
+    const handle = this.handle(id);
+    const source = { ...handle.source(), newest: async () => await handle.newest() };
     const forked = await forkRun(this.temporal, source, id, { ...options, taskQueue });
-    return this.get(forked);
+    return this.handle(forked);
   }
 
   /** The handle of a run that exists. Without a `runId` it means the latest run under the id. */
   get<Output = Json>(id: string, runId?: string): RunHandle<Output> {
-    return new RunHandle(this.temporal, id, runId, this.texts);
+    return this.handle(id, runId);
   }
 
   /**
@@ -237,13 +304,36 @@ export class CadenzaClient {
     }
   }
 
+  /** The same client, which looks at runs in that archive alone and asks no server. */
+  reading(archive: HistoryArchive): CadenzaClient {
+    return new CadenzaClient(this.temporal, this.taskQueue, this.closeOwn, {
+      ...this.parts,
+      archive,
+      archiveOnly: true,
+    });
+  }
+
+  /**
+   * Archives the closed runs of a chain that the workers did not archive: ended from outside, or from before there was an archive. Returns
+   * where they are; a run that is open is left out. Throws a `TypeError` where the client has no archive.
+   */
+  async archive(id: string): Promise<ArchivedCopy[]> {
+    const { store } = this.parts;
+    if (!store) throw new TypeError('The client has no archive: give createClient the `archive` option');
+    return await archiveChain(this.temporal, store, id);
+  }
+
   /** Closes the connection to Temporal, if {@link createClient} made it, and that to Redis. */
   async close(): Promise<void> {
     await this.closeOwn();
   }
 
+  private handle<Output>(id: string, runId?: string): RunHandle<Output> {
+    return new RunHandle(this.temporal, id, runId, this.parts);
+  }
+
   private async existing<Output>(id: string, start: AgentStart): Promise<RunHandle<Output>> {
-    const handle = this.get<Output>(id);
+    const handle = this.handle<Output>(id);
     const running = await handle.startedWith();
     const same =
       running?.agent === start.agent && canonicalJson(asked(running)) === canonicalJson(asked(start));

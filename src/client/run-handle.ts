@@ -35,7 +35,7 @@ import { chainOf } from './chain.ts';
 import { rewindRun, type RewindOptions } from './rewind.ts';
 import { usageAtEnd, usageNow } from './run-usage.ts';
 import { withText } from './live-text.ts';
-import type { RedisTextReader } from './redis-text-reader.ts';
+import { describeOrArchived, historySource, type DescribedRun, type Reading } from './reading.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
@@ -76,12 +76,11 @@ export class RunHandle<Output> {
   readonly runId: string | undefined;
   private readonly client: Client;
   private readonly handle: WorkflowHandle;
+  private readonly reading: Reading;
 
-  private readonly texts: RedisTextReader | undefined;
-
-  constructor(client: Client, workflowId: string, runId?: string, texts?: RedisTextReader) {
+  constructor(client: Client, workflowId: string, runId?: string, reading: Reading = {}) {
     this.client = client;
-    this.texts = texts;
+    this.reading = reading;
     this.workflowId = workflowId;
     this.runId = runId;
     this.handle = client.workflow.getHandle(workflowId, undefined, {
@@ -113,16 +112,8 @@ export class RunHandle<Output> {
 
   /** Where the run stands now. A run whose workers are all away is described without what it is doing. */
   async status(): Promise<RunDescription> {
-    const description = await this.describe();
-    const { workflowId, runId, status, startTime, closeTime } = description;
-    const base = {
-      workflowId,
-      runId,
-      state: status.name,
-      startedAt: startTime,
-      ...(closeTime && { closedAt: closeTime }),
-    };
-    if (status.name !== 'RUNNING') return base;
+    const base = await this.describe();
+    if (base.state !== 'RUNNING') return base;
     try {
       const now = await this.client.connection.withDeadline(
         Date.now() + 3_000,
@@ -143,7 +134,7 @@ export class RunHandle<Output> {
     options: { after?: string; signal?: AbortSignal; follow?: boolean; text?: boolean } = {},
   ): AsyncGenerator<RunEvent, void, undefined> {
     const { workflowId, runId } = this;
-    const source = this.client.workflow;
+    const { source } = this.source();
     const payloads = this.payloads();
     const watch = (signal = options.signal) =>
       watchRun(
@@ -153,7 +144,7 @@ export class RunHandle<Output> {
         { ...options, ...(signal && { signal }) },
       );
     if (!options.text) return watch();
-    const live = { source, payloads, workflowId, ...(this.texts && { texts: this.texts }) };
+    const live = { source, payloads, workflowId, ...(this.reading.texts && { texts: this.reading.texts }) };
     return withText(watch, live, options);
   }
 
@@ -338,7 +329,11 @@ export class RunHandle<Output> {
   }
 
   /** The newest run of the chain that begins with this one; another run under the same id is not meant. */
-  private async describe(): Promise<WorkflowExecutionDescription> {
+  private async describe(): Promise<DescribedRun> {
+    return await describeOrArchived(async () => await this.describeOnServer(), this, this.reading);
+  }
+
+  private async describeOnServer(): Promise<WorkflowExecutionDescription> {
     const newest = await this.handle.describe();
     const { runId, workflowId } = this;
     const first = newest.raw.workflowExecutionInfo?.firstRunId;
@@ -350,7 +345,7 @@ export class RunHandle<Output> {
   private async cancelRequest(): Promise<{ by?: string; reason?: string } | undefined> {
     const { runId } = await this.describe();
     const records = new RecordReader(this.payloads());
-    for await (const page of readReverse(this.client.workflow, { workflowId: this.workflowId, runId }, 16)) {
+    for await (const page of readReverse(this.source().source, { workflowId: this.workflowId, runId }, 16)) {
       for (const event of page) {
         const record = event.workflowExecutionCancelRequestedEventAttributes && (await records.read(event));
         if (record?.kind === 'cancel-requested') return record;
@@ -363,7 +358,7 @@ export class RunHandle<Output> {
   async startedWith(): Promise<AgentStart | undefined> {
     const { runId } = await this.describe();
     const records = new RecordReader(this.payloads());
-    for await (const page of readForward(this.client.workflow, { workflowId: this.workflowId, runId })) {
+    for await (const page of readForward(this.source().source, { workflowId: this.workflowId, runId })) {
       const first = page[0] && (await records.read(page[0]));
       return first?.kind === 'started' ? first.start : undefined;
     }
@@ -375,8 +370,9 @@ export class RunHandle<Output> {
     const { workflowId } = this;
     const { runId } = await this.describe();
     const requests: RebuiltRequest[] = [];
-    for (const each of await chainOf(this.client.workflow, workflowId, runId)) {
-      const pages = readForward(this.client.workflow, { workflowId, runId: each });
+    const { source } = this.source();
+    for (const each of await chainOf(source, workflowId, runId)) {
+      const pages = readForward(source, { workflowId, runId: each });
       const some = await rebuildRequests(flatten(pages), this.payloads(), async (inheritance) =>
         readInheritance(this.source(), inheritance),
       );
@@ -395,12 +391,17 @@ export class RunHandle<Output> {
     const { workflowId } = this;
     const { runId } = await this.describe();
     await rewindRun(this.client, this.source(), { workflowId, runId }, options);
-    return new RunHandle(this.client, workflowId, undefined, this.texts);
+    return new RunHandle(this.client, workflowId, undefined, this.reading);
+  }
+
+  /** The id of the newest run of the chain. @internal */
+  async newest(): Promise<string> {
+    return (await this.describe()).runId;
   }
 
   /** How this run, and others of its tree, are read. @internal */
   source(): TranscriptSource {
-    return { source: this.client.workflow, readerFor: (id) => this.payloads(id) };
+    return { source: historySource(this.client, this.reading), readerFor: (id) => this.payloads(id) };
   }
 
   private payloads(workflowId = this.workflowId): PayloadReader {

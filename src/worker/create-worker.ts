@@ -2,11 +2,18 @@ import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import { hostname } from 'node:os';
+import { storageOptions } from '../storage/external-storage.ts';
+import { openStore } from '../storage/open-store.ts';
 import { connect } from './connect.ts';
 import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
+import { createTracing, type Tracing } from './tracing/create-tracing.ts';
+import type { TracingOptions } from './tracing/tracing-options.ts';
 
 /** The argument of {@link createWorker}: Cadenza's options and any of Temporal's own. */
-export interface CreateWorkerOptions extends CadenzaOptions, Omit<WorkerOptions, 'taskQueue' | 'connection'> {
+export interface CreateWorkerOptions
+  extends Omit<CadenzaOptions, 'tracing'>, Omit<WorkerOptions, 'taskQueue' | 'connection'> {
+  /** Spans for runs, turns, model calls and tool calls; `true`: as OpenTelemetry's environment variables say. Default: none. */
+  tracing?: Tracing | TracingOptions | boolean;
   /** Default `cadenza`. */
   taskQueue?: string;
   /** Default: made from the environment and Temporal's profiles (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE`, …). */
@@ -30,7 +37,12 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     transcripts,
     policy,
     liveText,
+    codec,
+    secrets,
+    storage,
+    archive,
     watchdog,
+    tracing: wanted = false,
     taskQueue = defaultTaskQueue,
     connection,
     plugins = [],
@@ -39,6 +51,9 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace ?? 'default';
   const identity = rest.identity ?? `${process.pid}@${hostname()}`;
+  const tracing = await tracingOf(wanted);
+  // At once: a worker that cannot reach its stores must not take work.
+  await readyStores(storage, archive);
   const cadenza = new CadenzaPlugin({
     agents,
     ...(provider && { provider }),
@@ -47,10 +62,15 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(transcripts && { transcripts }),
     ...(policy && { policy }),
     ...(liveText !== undefined && { liveText }),
+    ...(codec !== undefined && { codec }),
+    ...(secrets && { secrets }),
+    ...(storage !== undefined && { storage }),
+    ...(archive !== undefined && { archive }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),
     ...(watchdog && { watchdog }),
+    ...(tracing && { tracing }),
   });
   const own = connection ? undefined : await connect(environment?.connectionOptions, namespace);
   try {
@@ -66,6 +86,22 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     await own?.close();
     throw thrown;
   }
+}
+
+async function tracingOf(wanted: Tracing | TracingOptions | boolean): Promise<Tracing | undefined> {
+  if (typeof wanted === 'object' && 'interceptor' in wanted) return wanted;
+  return wanted === false ? undefined : await createTracing(wanted === true ? {} : wanted);
+}
+
+async function readyStores(
+  storage: CadenzaOptions['storage'],
+  archive: CadenzaOptions['archive'],
+): Promise<void> {
+  const wanted = [
+    ...(storage === undefined ? [] : [storageOptions(storage).store]),
+    ...(archive === undefined || typeof archive === 'function' ? [] : [archive]),
+  ];
+  for (const location of wanted) await openStore(location).ready?.();
 }
 
 /** Closes a connection when the worker that it was made for has stopped. */

@@ -1,124 +1,251 @@
 import { existsSync } from 'node:fs';
-import { isAbsolute, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { loadClientConfigProfile, loadClientConnectConfig } from '@temporalio/envconfig';
+import leven from 'leven';
 import { z } from 'zod';
+import { codecFromEnvironment, codecServerVariables, codecVariables } from '../codec/environment.ts';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
 import { isRedisUrl } from '../redis-text.ts';
 import { defaultTaskQueue } from './create-worker.ts';
+import { providerVariables, readProviders } from './provider-environment.ts';
+import { documented, text, whole } from './variables.ts';
 
-/** What a worker process reads from its environment, besides Temporal's and the model provider's own variables. */
-const environmentSchema = z.object({
-  /** Module whose exports are the agents: a path from the working directory, or a package's name. */
-  CADENZA_AGENTS: z
-    .string({ error: 'set it to the module that exports your agents, such as ./dist/agents.js' })
-    .min(1),
-  /** Module whose exports are workflows that use the agents. Default: none. */
-  CADENZA_WORKFLOWS: z.string().min(1).optional(),
-  CADENZA_TASK_QUEUE: z.string().min(1).default(defaultTaskQueue),
-  /** Seconds a stopping worker waits for calls under way before it cancels them. */
-  CADENZA_DRAIN_SECONDS: z.coerce.number().int().min(0).max(86_400).default(600),
-  /** Megabytes of conversations kept in memory. */
-  CADENZA_TRANSCRIPT_CACHE_MB: z.coerce.number().int().min(0).default(64),
-  /** A Redis through which the text of replies can be watched while it is written. Default: the worker's own server, on its machine alone. */
-  CADENZA_LIVE_TEXT_REDIS_URL: z
-    .string()
-    .refine(isRedisUrl, 'it must be of the form redis://host:6379 or rediss://…')
-    .optional(),
-  /** How the models of `OPENAI_BASE_URL` are asked. Default: `responses` at OpenAI and Azure, `chat` elsewhere. */
-  CADENZA_OPENAI_API: z.enum(['chat', 'responses']).optional(),
-  /** Names of further providers, with commas. Each has variables of its own, such as CADENZA_PROVIDER_LOCAL_BASE_URL for `local`. */
-  CADENZA_PROVIDERS: z
-    .string()
-    .default('')
-    .transform((text) =>
-      text
-        .split(',')
-        .map((name) => name.trim())
-        .filter(Boolean),
-    ),
+/**
+ * Every variable that a worker process reads, besides Temporal's own and those of named providers. A new one is added here alone: its row in
+ * docs/configuration.md is made by `scripts/configuration-table.ts`, and a test holds them equal.
+ */
+export const environmentSchema = z.object({
+  CADENZA_AGENTS: documented(text('the module that exports your agents, such as ./dist/agents.js'), {
+    description:
+      "Module whose exports are the agents: a path from the working directory, or a package's name.",
+  }),
+  CADENZA_WORKFLOWS: documented(text('a file of workflows').optional(), {
+    description: 'File whose exports are workflows that use the agents.',
+    default: 'none',
+  }),
+  CADENZA_TASK_QUEUE: documented(text('the name of a task queue').default(defaultTaskQueue), {
+    description: 'The task queue that the worker polls.',
+  }),
+  CADENZA_DRAIN_SECONDS: documented(whole(0, 2_147_483).optional(), {
+    description:
+      'Seconds a stopping worker waits for calls under way before it cancels them. Less than the longest model call of the agents is warned of.',
+    default: 'the longest model or tool call of the agents, and 15',
+  }),
+  CADENZA_MEMORY_MB: documented(whole(512, 1_048_576).optional(), {
+    description:
+      'Megabytes that the process may take, resident. Cached workflows, conversations and calls under way are sized from it. See [operations](operations.md#memory).',
+    default: "from `--max-old-space-size`, or 90 % of a container's limit, or 1024",
+  }),
+  CADENZA_TRANSCRIPT_CACHE_MB: documented(whole(0, 1_048_576).optional(), {
+    description: 'Megabytes of conversations kept in memory; 0 keeps none.',
+    default: 'a part of the memory',
+  }),
+  CADENZA_SLOTS: documented(z.enum(['fixed', 'resource-based']).default('fixed'), {
+    description:
+      "`fixed` has a number of calls under way at most; `resource-based` takes on as many as CPU and memory allow (Temporal's resource-based tuner).",
+  }),
+  CADENZA_ACTIVITY_SLOTS: documented(whole(1, 100_000).optional(), {
+    description: 'Most calls of models and tools under way at the same time.',
+    default: 'a part of the memory, at most 100; 1000 where resource-based',
+  }),
+  CADENZA_TARGET_CPU_PERCENT: documented(whole(1, 100).default(90), {
+    description: "The machine's or container's CPU that resource-based slots may use.",
+  }),
+  CADENZA_TARGET_MEMORY_PERCENT: documented(whole(1, 100).default(80), {
+    description: "The machine's or container's memory that resource-based slots may use.",
+  }),
+  CADENZA_HTTP_PORT: documented(whole(0, 65_535).optional(), {
+    description:
+      'Port of `/healthz`, `/readyz` and `/metrics`; 0 takes any free one. See [operations](operations.md#health).',
+    default: 'no such endpoint',
+  }),
+  CADENZA_HTTP_HOST: documented(text('an address of this machine').default('127.0.0.1'), {
+    description: 'Address that the endpoint listens at; `0.0.0.0` in a container.',
+  }),
+  CADENZA_APPROVALS_SECONDS: documented(whole(0, 86_400).default(60), {
+    description:
+      'Seconds between two looks at how many calls wait for a person, for `cadenza_approvals_waiting`; 0 never looks. Only with `CADENZA_HTTP_PORT`.',
+  }),
+  CADENZA_LOG_FORMAT: documented(z.enum(['text', 'json']).default('text'), {
+    description: '`json` writes one JSON object a line, `text` is for people. Either goes to standard error.',
+  }),
+  CADENZA_LOG_LEVEL: documented(z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'), {
+    description: 'The least level of what is logged. From `debug` on, words of failures are in it.',
+  }),
+  CADENZA_STORAGE: documented(text('a folder, or s3://bucket/prefix').optional(), {
+    description:
+      'Where payloads that are large are stored: a folder, or `s3://bucket/prefix?region=…&endpoint=…`.',
+    default: 'in the histories',
+  }),
+  CADENZA_STORAGE_THRESHOLD_KB: documented(whole(0, 2_048).default(256), {
+    description: 'Kilobytes from which on a payload is stored there.',
+  }),
+  CADENZA_ARCHIVE: documented(text('a folder, or s3://bucket/prefix').optional(), {
+    description: "Where closed runs are kept beyond Temporal's retention: a folder, or `s3://bucket/prefix`.",
+    default: 'nowhere',
+  }),
+  CADENZA_LIVE_TEXT_REDIS_URL: documented(
+    z.string().refine(isRedisUrl, 'it must be of the form redis://host:6379 or rediss://…').optional(),
+    {
+      description:
+        'A Redis through which [replies are seen while they are written](models.md#while-a-reply-is-written). Clients read it too.',
+      default: 'the worker itself, for its own machine',
+      secret: true,
+    },
+  ),
+  OPENAI_API_KEY: documented(
+    text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
+    { description: "The default model provider's key.", secret: true },
+  ),
+  OPENAI_BASE_URL: documented(address().optional(), {
+    description: 'Address of another provider that speaks the same protocols.',
+    default: 'OpenAI',
+  }),
+  OPENAI_MODEL: documented(text("a model's name").default('gpt-5-mini'), {
+    description: 'The model of agents that name none.',
+  }),
+  CADENZA_OPENAI_API: documented(z.enum(['chat', 'responses']).optional(), {
+    description: 'How models of the default provider are asked: `responses` or `chat`.',
+    default: '`responses` at OpenAI and Azure, `chat` elsewhere',
+  }),
+  ...codecVariables,
+  CADENZA_PROVIDERS: documented(
+    z
+      .string()
+      .default('')
+      .transform((names) =>
+        names
+          .split(',')
+          .map((name) => name.trim())
+          .filter(Boolean),
+      ),
+    {
+      description:
+        'Names of further providers, with commas. Each has variables of its own, such as `CADENZA_PROVIDER_LOCAL_BASE_URL` for `local`.',
+      default: 'none',
+    },
+  ),
+  CADENZA_BUILD_ID: documented(text('the id of this build').optional(), {
+    description:
+      "Turns Temporal's Worker Versioning on: the id of this build in the deployment that `CADENZA_DEPLOYMENT_NAME` names.",
+    default: 'none, without versions',
+  }),
+  CADENZA_DEPLOYMENT_NAME: documented(text('the name of a worker deployment').default('cadenza'), {
+    description: 'The worker deployment that the build is one of. Only with `CADENZA_BUILD_ID`.',
+  }),
+  CADENZA_VERSIONING: documented(z.enum(['PINNED', 'AUTO_UPGRADE']).default('PINNED'), {
+    description:
+      'What open runs do when there is a new build: `PINNED` stay on theirs, `AUTO_UPGRADE` go on with the new one. Only with `CADENZA_BUILD_ID`.',
+  }),
+});
+
+/** Variables of the development server that `npm start`, `cadenza dev` and the tests bring up. A worker process does not read them. */
+export const developmentSchema = z.object({
+  CADENZA_TEMPORAL_CLI: documented(z.string().optional(), {
+    description: "Path of a Temporal CLI that is not on the machine's PATH.",
+    default: 'looked for, or installed',
+  }),
+  CADENZA_TEMPORAL_PORT: documented(z.string().optional(), {
+    description: 'Port of a local Temporal server; 0 takes any free one.',
+    default: '7233',
+  }),
+  CADENZA_CACHE_DIR: documented(z.string().optional(), {
+    description: 'Folder that keeps a Temporal CLI once it was installed.',
+    default: "the platform's place for such files",
+  }),
+  CADENZA_DATA_DIR: documented(z.string().optional(), {
+    description: 'Folder in which a development server keeps its runs.',
+    default: '`.cadenza`',
+  }),
 });
 
 /** The checked settings of a worker process. */
-export type WorkerEnvironment = z.infer<typeof environmentSchema>;
+export type WorkerEnvironment = z.infer<typeof environmentSchema> & {
+  /** The named providers, by their names. */
+  providers: Record<string, OpenAIProviderOptions>;
+};
 
-/** Reads the settings; throws a `TypeError` that lists every variable that is wrong. */
+/** Reads the settings; throws a `TypeError` that lists everything wrong with them, without the value of any. */
 export function readEnvironment(env: NodeJS.ProcessEnv = process.env): WorkerEnvironment {
-  const parsed = environmentSchema.safeParse(env);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map((issue) => `  - ${issue.path.join('.')}: ${issue.message}`);
-  throw new TypeError(`The worker cannot start with this environment:\n${problems.join('\n')}`);
+  const given = withoutEmpty(env);
+  const parsed = environmentSchema.safeParse(given);
+  const names = environmentSchema.shape.CADENZA_PROVIDERS.safeParse(given.CADENZA_PROVIDERS).data ?? [];
+  const { providers, problems } = readProviders(names, given);
+  const all = [
+    ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`),
+    ...problems,
+    ...temporalProblems(given),
+    ...codecProblems(given),
+  ];
+  if (parsed.success && all.length === 0) return { ...parsed.data, providers };
+  throw new TypeError(
+    `The worker cannot start with this environment:\n${all.map((problem) => `  - ${problem}`).join('\n')}`,
+  );
 }
 
-const providerSchema = z.object({
-  BASE_URL: z.url({
-    error: 'set it to the address of the OpenAI-compatible API, such as http://127.0.0.1:11434/v1',
-  }),
-  /** Servers of one's own mostly ask for none. */
-  API_KEY: z.string().min(1).default('none'),
-  MODEL: z.string().min(1).optional(),
-  API: z.enum(['chat', 'responses']).optional(),
-  HEADERS: z
-    .string()
-    .transform((text, context) => {
-      try {
-        return z.record(z.string(), z.string()).parse(JSON.parse(text));
-      } catch {
-        context.addIssue({ code: 'custom', message: 'it must be a JSON object of texts' });
-        return z.NEVER;
-      }
-    })
-    .optional(),
-});
-
-/**
- * The further providers that the environment names: `CADENZA_PROVIDERS=local` and `CADENZA_PROVIDER_LOCAL_BASE_URL`, `…_API_KEY`, `…_MODEL`,
- * `…_API` and `…_HEADERS`. Throws a `TypeError` that lists every variable that is wrong, without its value.
- */
-export function readProviders(
-  names: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
-): Record<string, OpenAIProviderOptions> {
-  const problems: string[] = [];
-  const providers: Record<string, OpenAIProviderOptions> = {};
-  for (const name of names) {
-    const prefix = `CADENZA_PROVIDER_${name.toUpperCase().replaceAll('-', '_')}_`;
-    const values = Object.keys(providerSchema.shape).map((key) => [key, env[prefix + key] || undefined]);
-    const parsed = providerSchema.safeParse(Object.fromEntries(values));
-    if (!parsed.success) {
-      problems.push(
-        ...parsed.error.issues.map((issue) => `  - ${prefix}${issue.path[0] as string}: ${issue.message}`),
-      );
-      continue;
-    }
-    const { BASE_URL: baseURL, API_KEY: apiKey, MODEL: model, API: api, HEADERS: headers } = parsed.data;
-    providers[name] = {
-      baseURL,
-      apiKey,
-      // The worker's own variables are those of the default provider.
-      model: model ?? '',
-      ...(api && { api }),
-      ...(headers && { headers }),
-    };
-  }
-  if (problems.length > 0)
-    throw new TypeError(`The worker cannot start with these model providers:\n${problems.join('\n')}`);
-  return providers;
+/** What looks like a setting and is none, in words for a person: `CADENZA_AGENT is not known; did you mean CADENZA_AGENTS?` */
+export function unknownVariables(env: NodeJS.ProcessEnv = process.env): string[] {
+  const providers = environmentSchema.shape.CADENZA_PROVIDERS.safeParse(env.CADENZA_PROVIDERS).data ?? [];
+  const known = [
+    ...Object.keys(environmentSchema.shape),
+    ...Object.keys(developmentSchema.shape),
+    ...codecServerVariables,
+    ...providers.flatMap(providerVariables),
+  ];
+  return Object.keys(env)
+    .filter((name) => name.startsWith('CADENZA_') && !known.includes(name))
+    .map((name) => {
+      const [near] = known
+        .map((other) => ({ other, far: leven(name, other) }))
+        // More than a few letters apart it is another word.
+        .filter(({ far }) => far <= 3)
+        .toSorted((a, b) => a.far - b.far);
+      if (near) return `${name} is not known; did you mean ${near.other}?`;
+      const provider = name.startsWith('CADENZA_PROVIDER_');
+      return `${name} is not known${provider ? '; CADENZA_PROVIDERS does not name its provider, or has no such variable' : ''}`;
+    });
 }
 
-/** Imports a module named by the environment. Throws an `Error` that names the variable. */
-export async function importNamed(variable: string, name: string): Promise<Record<string, unknown>> {
-  const isPath = name.startsWith('.') || isAbsolute(name);
+/** An empty text is how compose files and charts leave a variable out. */
+function withoutEmpty(env: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== '',
+    ),
+  );
+}
+
+/** What is wrong with the connection to Temporal, as far as it can be told without trying it. */
+function temporalProblems(env: Record<string, string>): string[] {
+  const { TEMPORAL_CONFIG_FILE: file } = env;
+  if (file !== undefined && !existsSync(file)) return ['TEMPORAL_CONFIG_FILE: there is no such file'];
   try {
-    return (await import(isPath ? pathToFileURL(resolve(name)).href : name)) as Record<string, unknown>;
+    const { tls } = loadClientConfigProfile({ overrideEnvVars: env });
+    if (!tls?.clientCert !== !tls?.clientKey) {
+      return [
+        'TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH (or …_DATA) belong together: one of the two is missing',
+      ];
+    }
+    loadClientConnectConfig({ overrideEnvVars: env });
+    return [];
   } catch (thrown) {
-    throw new Error(`${variable}=${name} could not be loaded: ${describeThrown(thrown)}`, { cause: thrown });
+    // What follows the first line quotes the file, and there may be a key in it.
+    const [why] = describeThrown(thrown).split('\n');
+    return [`TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or TEMPORAL_TLS_…: ${why}`];
   }
 }
 
-/** The file that `CADENZA_WORKFLOWS` names, with or without its ending. Throws an `Error` that names the variable. */
-export function workflowsFile(name: string): string {
-  const path = resolve(name);
-  if (['', '.ts', '.js'].some((ending) => existsSync(path + ending))) return path;
-  throw new Error(`CADENZA_WORKFLOWS=${name}: there is no such file (${path})`);
+/** What is wrong with the keys, as a whole; what is wrong with one variable is said already. */
+function codecProblems(env: Record<string, string>): string[] {
+  if (!z.object(codecVariables).safeParse(env).success) return [];
+  try {
+    codecFromEnvironment(env);
+    return [];
+  } catch (thrown) {
+    return [describeThrown(thrown)];
+  }
+}
+
+function address() {
+  return z.url({ protocol: /^https?$/, error: 'set it to an address, such as http://127.0.0.1:11434/v1' });
 }

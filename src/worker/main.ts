@@ -13,5 +13,8 @@ try {
 } catch (thrown) {
   const { describeThrown } = await import('../failures.ts');
   // A worker that failed while it started may leave connections open that would keep the process for ever.
-  process.stderr.write(`cadenza worker: ${describeThrown(thrown)}\n`, () => process.exit(1));
+  const message = `cadenza worker: ${describeThrown(thrown)}`;
+  const entry = { time: new Date().toISOString(), level: 'error', message };
+  const line = process.env['CADENZA_LOG_FORMAT'] === 'json' ? JSON.stringify(entry) : message;
+  process.stderr.write(`${line}\n`, () => process.exit(1));
 }

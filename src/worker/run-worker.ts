@@ -1,25 +1,111 @@
+import { Runtime, type Worker, type WorkerOptions } from '@temporalio/worker';
+import type { LogLevel } from '@temporalio/common';
+import { Redactor, secretsOf } from '../activities/secrets.ts';
 import { createWorker } from './create-worker.ts';
+import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
-import { importNamed, readEnvironment, readProviders, workflowsFile } from './environment.ts';
+import { readEnvironment, unknownVariables, type WorkerEnvironment } from './environment.ts';
+import { importNamed, workflowsFile } from './named-modules.ts';
+import { createRegistry } from '../agents/registry.ts';
+import { applyMemory } from './operations/apply-memory.ts';
+import { ApprovalsGauge } from './operations/approvals-gauge.ts';
+import { drainMs } from './operations/drain.ts';
+import { startHttpEndpoint } from './operations/http-endpoint.ts';
+import type { MemoryBudget } from './operations/memory-budget.ts';
+import { startTelemetry } from './operations/telemetry.ts';
+import { readTracingEnvironment } from './tracing/tracing-environment.ts';
+import { redactOutput } from './redacted-output.ts';
 
 /** Runs a worker as the environment says, until it is told to stop and has drained. */
 export async function runWorker(): Promise<void> {
+  // Before anything is printed that may quote one.
+  redactOutput(new Redactor(secretsOf(process.env)));
   const settings = readEnvironment();
+  // First of all: the process may begin anew.
+  const memory = applyMemory(settings.CADENZA_MEMORY_MB);
+  const { CADENZA_HTTP_PORT: port, CADENZA_HTTP_HOST: host, CADENZA_APPROVALS_SECONDS: every } = settings;
+  const log = {
+    format: settings.CADENZA_LOG_FORMAT,
+    level: settings.CADENZA_LOG_LEVEL.toUpperCase() as LogLevel,
+  };
+  const { metrics } = await startTelemetry(log, port !== undefined);
+  const { logger } = Runtime.instance();
+  for (const problem of unknownVariables()) logger.warn(problem);
+  const endpoint =
+    port === undefined || !metrics ? undefined : await startHttpEndpoint({ host, port, metrics });
+  if (endpoint) logger.info(`Health and metrics at http://${endpoint.address}`);
+  const worker = await workerOf(settings, memory);
+  const approvals = endpoint && every > 0 ? new ApprovalsGauge(worker) : undefined;
+  endpoint?.serve(worker);
+  approvals?.start(every * 1_000);
+  try {
+    // The SDK's own handling of SIGTERM and SIGINT drains the worker; `run` returns when that is done.
+    await worker.run();
+  } finally {
+    approvals?.stop();
+    await endpoint?.close();
+  }
+}
+
+async function workerOf(settings: WorkerEnvironment, memory: MemoryBudget): Promise<Worker> {
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
-  const { CADENZA_OPENAI_API: api, CADENZA_LIVE_TEXT_REDIS_URL: redis } = settings;
-  const providers = Object.entries(readProviders(settings.CADENZA_PROVIDERS)).map(
+  const { CADENZA_OPENAI_API: api, OPENAI_BASE_URL: baseURL, CADENZA_LIVE_TEXT_REDIS_URL: redis } = settings;
+  const providers = Object.entries(settings.providers).map(
     ([name, options]) => [name, openaiProvider(options)] as const,
   );
-  const worker = await createWorker({
+  const { CADENZA_TRANSCRIPT_CACHE_MB: cacheMb, CADENZA_DRAIN_SECONDS: drainSeconds } = settings;
+  const transcriptBytes = cacheMb === undefined ? memory.transcriptBytes : cacheMb * 1024 * 1024;
+  const drain = drainSeconds === undefined ? drainMs(createRegistry(agents)) : drainSeconds * 1_000;
+  Runtime.instance().logger.info(
+    `Memory ${memory.megabytes} MB by ${memory.from}: ${memory.maxCachedWorkflows} workflows and ${Math.round(transcriptBytes / 1_048_576)} MB of conversations in memory; drain ${drain / 1_000} s`,
+  );
+  return await createWorker({
     agents,
-    ...(api && { provider: openaiProvider({ api }) }),
+    tracing: readTracingEnvironment().wanted,
+    provider: openaiProvider({
+      apiKey: settings.OPENAI_API_KEY,
+      model: settings.OPENAI_MODEL,
+      ...(baseURL && { baseURL }),
+      ...(api && { api }),
+    }),
     providers: Object.fromEntries(providers),
     ...(redis !== undefined && { liveText: { redis: { url: redis } } }),
     taskQueue: settings.CADENZA_TASK_QUEUE,
+    ...buildVersion(settings),
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),
-    transcripts: { cacheBytes: settings.CADENZA_TRANSCRIPT_CACHE_MB * 1024 * 1024 },
-    shutdownGraceTime: settings.CADENZA_DRAIN_SECONDS * 1000,
+    ...(settings.CADENZA_STORAGE !== undefined && {
+      storage: {
+        store: settings.CADENZA_STORAGE,
+        thresholdBytes: settings.CADENZA_STORAGE_THRESHOLD_KB * 1024,
+      },
+    }),
+    ...(settings.CADENZA_ARCHIVE !== undefined && { archive: settings.CADENZA_ARCHIVE }),
+    transcripts: { cacheBytes: transcriptBytes },
+    maxCachedWorkflows: memory.maxCachedWorkflows,
+    ...slotsOf(settings, memory),
+    shutdownGraceTime: drain,
+    // What ignores that it is cancelled must not hold a deploy for ever.
+    shutdownForceTime: drain + 30_000,
   });
-  // The SDK's own handling of SIGTERM and SIGINT drains the worker; `run` returns when that is done.
-  await worker.run();
+}
+
+/** How many calls are taken on at the same time. */
+function slotsOf(settings: WorkerEnvironment, memory: MemoryBudget): Partial<WorkerOptions> {
+  const { CADENZA_SLOTS: kind, CADENZA_ACTIVITY_SLOTS: slots } = settings;
+  if (kind === 'fixed')
+    return {
+      maxConcurrentActivityTaskExecutions: slots ?? memory.activitySlots,
+      // Not more at once than can be kept.
+      maxConcurrentWorkflowTaskExecutions: Math.min(40, memory.maxCachedWorkflows),
+    };
+  return {
+    tuner: {
+      tunerOptions: {
+        targetCpuUsage: settings.CADENZA_TARGET_CPU_PERCENT / 100,
+        targetMemoryUsage: settings.CADENZA_TARGET_MEMORY_PERCENT / 100,
+      },
+      workflowTaskSlotOptions: { maximumSlots: Math.min(40, memory.maxCachedWorkflows) },
+      activityTaskSlotOptions: { minimumSlots: 1, maximumSlots: slots ?? 1_000, rampThrottle: 50 },
+    },
+  };
 }

@@ -1,6 +1,7 @@
 import { ApplicationFailure, setHandler } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
 import type { AgentStart, Decision, Json, ModelTurn, RunResult, RunTotals, Since } from '../protocol.ts';
+import { startArchive } from './archive-run.ts';
 import { Approvals } from './approvals.ts';
 import { Background } from './background.ts';
 import { continueRun, shouldContinue } from './continue-run.ts';
@@ -11,11 +12,14 @@ import { handOver } from './delegation.ts';
 import { Inbox } from './inbox.ts';
 import { Leases } from './leases.ts';
 import { capped, defaultLimits, nothingSpent, totals } from './limits.ts';
+import { logWith } from './log-attributes.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
 import { callModel, knownType, shorten } from './model-turn.ts';
+import { observer } from './observer.ts';
 import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
+import { countEnd, countStart } from './run-metrics.ts';
 import { runToolCalls } from './tool-calls.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
@@ -25,6 +29,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
   const run = newRun(start);
   const since = beginning(start);
+  const isContinued = start.continued !== undefined;
   // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
   delete start.attachments;
@@ -47,9 +52,16 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
   run.deadline.arm(run.limits.deadlineMs);
+  logWith(() => ({ agent: run.agent, turn: run.status.turn }));
+  if (!isContinued) countStart(run.agent);
   try {
-    return await run.deadline.bound(() => takeTurns(run, since));
+    const result = await run.deadline.bound(() => takeTurns(run, since));
+    countEnd(run.agent);
+    return result;
   } catch (thrown) {
+    countEnd(run.agent, thrown);
+    // It has seen to it already where it continues as new.
+    await startArchive(run);
     throw withTotals(run, thrown);
   }
 }
@@ -79,6 +91,7 @@ function newRun(start: AgentStart): Run {
     spent: state?.spent ?? nothingSpent(),
     leases: new Leases(() => run),
     agents: state?.agents ?? [agent],
+    features: state?.features ?? start.features ?? {},
     tree,
     turn: state?.turn ?? 0,
     deadline,
@@ -117,8 +130,12 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     if (run.control.paused) await run.control.gate();
     if (conversation?.idle) {
       const next = await conversation.untilAsked(() => run.control.paused || shouldContinue(run));
-      if (next === 'over') return finished(run, null);
       if (next === 'woken') continue;
+      if (next === 'over') {
+        await startArchive(run);
+        // Somebody may have said something meanwhile.
+        if (!conversation.isAsked) return finished(run, null);
+      }
       conversation.begin(run.turn + 1, run.limits.turns === undefined ? run.spent.own : run.spent.turns);
       if (run.control.paused) continue;
     }
@@ -126,11 +143,14 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     const messages = run.inbox.take();
     conversation?.answers(messages);
     since = [...since, ...run.background.take(), ...messages];
+    observer.current.turnBegan(run.agent, run.turn);
     try {
       const outcome = await takeTurn(run, since);
+      observer.current.turnEnded(run.turn);
       if ('result' in outcome) return outcome.result;
       since = outcome.since;
     } catch (thrown) {
+      observer.current.turnEnded(run.turn, thrown);
       // What the model was to be given stays for its next turn.
       if (!(thrown instanceof Stopped)) throw thrown;
     }
@@ -145,9 +165,9 @@ async function takeTurn(run: Run, before: Since[]): Promise<{ since: Since[] } |
   const since: Since[] = [{ reply: id, digest: turn.digest }];
   switch (decision.kind) {
     case 'output':
+      if (isDone(run)) await startArchive(run);
       // What was said while the model gave its last answer is answered too.
-      if (!run.conversation && !run.inbox.waiting && !run.background.busy)
-        return { result: finished(run, outputOf(turn, decision)) };
+      if (isDone(run)) return { result: finished(run, outputOf(turn, decision)) };
       run.spent.mistakes = 0;
       if (run.conversation) run.conversation.idle = true;
       // Nor is it the last one while others work for the agent.
@@ -182,6 +202,10 @@ async function takeTurn(run: Run, before: Since[]): Promise<{ since: Since[] } |
     }
   }
   return { since };
+}
+
+function isDone({ conversation, inbox, background }: Run): boolean {
+  return !conversation && !inbox.waiting && !background.busy;
 }
 
 async function untilNews(run: Run): Promise<void> {

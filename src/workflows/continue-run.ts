@@ -15,6 +15,7 @@ import {
   type Since,
 } from '../protocol.ts';
 import type { RunState } from '../run-state.ts';
+import { startArchive } from './archive-run.ts';
 import { checkOptions } from './activity-options.ts';
 import type { Run } from './run.ts';
 
@@ -60,6 +61,7 @@ export async function continueRun(
       since = shorter;
       continue;
     }
+    await startArchive(run);
     await condition(allHandlersFinished);
     if (run.inbox.bytes > carriedMessages) continue;
     const { input, ...conversation } = carried;
@@ -88,7 +90,7 @@ async function carryOver(run: Run, since: Since[], round: number): Promise<Carry
 }
 
 function stateOf(run: Run): RunState {
-  const { turn, limits, spent, agents, deadline, control, inbox, approvals, conversation } = run;
+  const { turn, limits, spent, agents, deadline, control, inbox, approvals, conversation, features } = run;
   return {
     turn,
     limits,
@@ -99,6 +101,7 @@ function stateOf(run: Run): RunState {
     inbox: inbox.carried,
     approvals: approvals.carried,
     ...(conversation && { conversation: conversation.carried }),
+    ...(Object.keys(features).length > 0 && { features }),
   };
 }
 

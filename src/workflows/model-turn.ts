@@ -80,6 +80,7 @@ export async function callModel(
       const { limits } = answer.turn;
       // The author's limits come with the first reply that uses the definition.
       if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
+      if (answer.turn.snapshot) run.features = answer.turn.features ?? {};
       run.deadline.arm(run.limits.deadlineMs);
       account(run, answer.turn);
       if (answer.turn.decision.kind !== 'compact' || shortenAs !== undefined) return answer;

@@ -1,5 +1,5 @@
 import type { CancellationScope } from '@temporalio/workflow';
-import type { Decision, Limits, RunStatus, TreePlace } from '../protocol.ts';
+import type { Decision, Features, Limits, RunStatus, TreePlace } from '../protocol.ts';
 import type { Spent } from '../run-state.ts';
 import type { Approvals } from './approvals.ts';
 import type { Background } from './background.ts';
@@ -39,6 +39,10 @@ export interface Run {
   readonly delegations: Set<CancellationScope>;
   /** Where the run stays open and answers each message. */
   readonly conversation: ConversationMode | undefined;
+  /** What the workers do for it beyond its turns, as its last new definition came with. */
+  features: Features;
+  /** Its archive is being seen to. */
+  archiving?: true;
   /** Turns of this run alone. */
   turn: number;
   status: RunStatus;

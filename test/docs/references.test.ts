@@ -2,7 +2,9 @@ import { readFileSync, existsSync, globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { withTables } from '../../scripts/configuration-table.ts';
 import { failureTypes } from '../../src/failures.ts';
+import { environmentSchema } from '../../src/worker/environment.ts';
 import { defaultLimits } from '../../src/workflows/limits.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
@@ -33,10 +35,11 @@ test.each(documents)('%s links to files and headings that exist', (document) => 
   }
 });
 
-test('every environment variable that the documents name is read by the sources or by Temporal', () => {
+test('every environment variable that the documents name is read by the sources, by Temporal or by the compose file', () => {
   const sources = globSync('{src,examples,scripts}/**/*.{ts,cjs}', { cwd: repository }).map(read);
   const envconfig = globSync('node_modules/@temporalio/envconfig/lib/*.js', { cwd: repository }).map(read);
-  const known = [...sources, ...envconfig].join('\n');
+  const deployment = ['Dockerfile', 'docker-compose.yml'].map(read);
+  const known = [...sources, ...envconfig, ...deployment].join('\n');
   const named = documents.flatMap(
     (document) => read(document).match(/\b(CADENZA|TEMPORAL|OPENAI)_[A-Z_]+\b/g) ?? [],
   );
@@ -44,11 +47,12 @@ test('every environment variable that the documents name is read by the sources 
   for (const name of new Set(named)) expect(known, name).toMatch(new RegExp(`\\b${name}\\b`));
 });
 
-test('every setting of the worker process is in the table of getting-started.md', () => {
-  const settings = read('src/worker/environment.ts').match(/^ {2}CADENZA_[A-Z_]+(?=:)/gm) ?? [];
-  expect(settings.length).toBeGreaterThan(3);
-  for (const setting of settings)
-    expect(read('docs/getting-started.md')).toContain(`| \`${setting.trim()}\` |`);
+test('the tables of configuration.md are those that scripts/configuration-table.ts makes', () => {
+  const page = read('docs/configuration.md');
+  expect(page, 'run it: node --conditions=cadenza-source scripts/configuration-table.ts').toBe(
+    withTables(page),
+  );
+  for (const name of Object.keys(environmentSchema.shape)) expect(page).toContain(`| \`${name}\` |`);
 });
 
 test('every failure type and limit is in the tables of getting-started.md', () => {

@@ -22,6 +22,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** What each room may load at run time, and what it may not. */
 const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
   'src/protocol.ts': { may: [], mayNot: ['zod', './failures.ts', '@temporalio/common', 'node:crypto'] },
+  'src/trace-context.ts': { may: [], mayNot: ['zod', './failures.ts', '@opentelemetry/api', 'node:crypto'] },
   'src/failures.ts': {
     may: ['./protocol.ts', '@temporalio/common'],
     mayNot: ['zod', './digest.ts', 'node:crypto'],
@@ -38,12 +39,14 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '../summary.ts',
       '../attachments.ts',
       '../message-problem.ts',
+      '../trace-context.ts',
       '@temporalio/workflow',
       '@temporalio/common',
     ],
     mayNot: [
       'zod',
       'openai',
+      '@opentelemetry/api',
       'node:fs',
       'fs',
       '../digest.ts',
@@ -91,6 +94,27 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       'node:fs',
       '../agents/registry.ts',
       '../activities/index.ts',
+      '@temporalio/worker',
+    ],
+  },
+  'src/storage/archive.ts': {
+    may: [
+      './other.ts',
+      '../failures.ts',
+      'node:fs/promises',
+      '@aws-sdk/client-s3',
+      '@temporalio/common',
+      '@temporalio/common/lib/proto-utils.js',
+      '@temporalio/proto',
+    ],
+    mayNot: [
+      'zod',
+      'openai',
+      '../agents/registry.ts',
+      '../activities/index.ts',
+      '../client/client.ts',
+      '../worker/plugin.ts',
+      '@temporalio/client',
       '@temporalio/worker',
     ],
   },

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { Worker, type ReplayWorkerOptions } from '@temporalio/worker';
-import { CadenzaPlugin } from 'cadenza/worker';
+import { CadenzaPlugin, createTracing } from 'cadenza/worker';
 import { expect, test } from 'vitest';
 import * as agents from '../support/processes/own-agents.ts';
 import { historyFromJson } from '../support/processes/history-json.ts';
@@ -21,13 +21,16 @@ const options: ReplayWorkerOptions = {
 };
 
 /** What the replay of each history came to: the error, or `undefined` where the workflow did again what it had done. */
-async function replay(histories: Record<string, string>): Promise<Record<string, Error | undefined>> {
+async function replay(
+  histories: Record<string, string>,
+  by: ReplayWorkerOptions = options,
+): Promise<Record<string, Error | undefined>> {
   const inputs = Object.entries(histories).map(([workflowId, json]) => ({
     workflowId,
     history: historyFromJson(json),
   }));
   const outcomes: Record<string, Error | undefined> = {};
-  for await (const { workflowId, error } of Worker.runReplayHistories(options, inputs))
+  for await (const { workflowId, error } of Worker.runReplayHistories(by, inputs))
     outcomes[workflowId] = error;
   return outcomes;
 }
@@ -53,6 +56,15 @@ test('every recorded history replays with the current workflow code', async () =
   const outcomes = await replay(recordings);
   expect(outcomes).toEqual(Object.fromEntries(Object.keys(recordings).map((name) => [name, undefined])));
   expect(Object.keys(outcomes)).toHaveLength(Object.keys(recordings).length);
+});
+
+test('every recorded history replays where tracing was switched on since', async () => {
+  const tracing = await createTracing({ spanProcessors: [] });
+  const outcomes = await replay(recordings, {
+    ...options,
+    plugins: [new CadenzaPlugin({ agents, tracing })],
+  });
+  expect(outcomes).toEqual(Object.fromEntries(Object.keys(recordings).map((name) => [name, undefined])));
 });
 
 test('workflow code that would do something else is noticed, in a finished run and in one stopped half-way', async () => {

@@ -10,6 +10,7 @@ import {
   type WorkerOptions,
   type WorkflowBundle,
 } from '@temporalio/worker';
+import { codecFromEnvironment, withCodec } from 'cadenza/codec';
 import { CadenzaPlugin, openaiProvider, type CadenzaOptions, type ModelProvider } from 'cadenza/worker';
 import { CadenzaClient } from 'cadenza/client';
 import {
@@ -66,12 +67,15 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     worker: workerOptions,
     ...cadenza
   } = options;
+  // With keys in the environment, any test runs encrypted.
+  const codec = cadenza.codec ?? codecFromEnvironment() ?? false;
   const temporal = await connectToTemporal();
   const server =
     options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;
   const plugin = new CadenzaPlugin({
     ...cadenza,
+    codec,
     provider:
       options.provider ??
       openaiProvider({
@@ -92,7 +96,10 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     connection: own ?? temporal.nativeConnection,
     namespace: temporal.namespace,
     taskQueue,
-    workflowBundle: await bundle(plugin, workflows, dataConverter),
+    workflowBundle: await bundle(plugin, workflows, dataConverter, {
+      sealed: codec !== false,
+      traced: cadenza.tracing !== undefined,
+    }),
     // A test's worker does not wait for calls that the test lets hang.
     shutdownGraceTime: 0,
     ...(dataConverter && { dataConverter }),
@@ -103,7 +110,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const client = new Client({
     connection: temporal.connection,
     namespace: temporal.namespace,
-    ...(dataConverter && { dataConverter }),
+    ...(codec ? { dataConverter: withCodec(codec, dataConverter) } : dataConverter && { dataConverter }),
   });
   const stop = async () => {
     if (worker.getState() === 'RUNNING') worker.shutdown();
@@ -126,6 +133,7 @@ async function bundle(
   plugin: CadenzaPlugin,
   workflows?: URL,
   converter: DataConverter = {},
+  kind: { sealed: boolean; traced: boolean } = { sealed: false, traced: false },
 ): Promise<WorkflowBundle> {
   const workflowsPath = fileURLToPath(
     workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url),
@@ -136,7 +144,7 @@ async function bundle(
     ...(payloadConverterPath !== undefined && { payloadConverterPath }),
     ...(failureConverterPath !== undefined && { failureConverterPath }),
   };
-  const key = JSON.stringify(paths);
+  const key = JSON.stringify({ ...paths, ...kind });
   const known = bundles.get(key) ?? bundleWorkflowCode({ ...paths, plugins: [plugin], logger: silent });
   bundles.set(key, known);
   return await known;

@@ -32,4 +32,8 @@ export interface ModelReply {
   stopped: 'done' | 'cut' | 'filtered';
   /** The model declined, in these words. */
   refusal?: string;
+  /** The model that answered, as the provider names it. */
+  model?: string;
+  /** The provider's id of the answer. */
+  id?: string;
 }

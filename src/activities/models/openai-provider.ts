@@ -72,7 +72,7 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
       } catch (thrown) {
         signal.throwIfAborted();
         if (thrown instanceof ApplicationFailure) throw thrown;
-        throw modelFailure(thrown, attempt, apiKey);
+        throw modelFailure(thrown, attempt, apiKey, ...Object.values(options.headers ?? {}));
       }
       const { api: by, request } = asked;
       return readAnswer(answer, attempt, {
@@ -121,10 +121,16 @@ function readAnswer(answer: unknown, attempt: number, source: ReplySource): Mode
       final: attempt >= mostMalformed,
     });
   }
-  if (!('failed' in reply)) return reply;
+  if (!('failed' in reply)) return { ...reply, ...answeredBy(answer) };
   const { code, message } = reply.failed;
   const said = `the model provider gave up (${code}): ${message}`.slice(0, 1_000);
   throw failure('ModelUnavailable', said, { final: attempt >= mostMalformed });
+}
+
+/** Who answered, and under which id, as far as the provider says so. */
+function answeredBy(answer: unknown): Pick<ModelReply, 'model' | 'id'> {
+  const { model, id } = answer as { model?: unknown; id?: unknown };
+  return { ...(typeof model === 'string' && { model }), ...(typeof id === 'string' && { id }) };
 }
 
 /** The services that have the Responses API for sure. */

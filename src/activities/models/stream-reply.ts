@@ -103,9 +103,13 @@ export class ChatCollector implements Collector {
   private readonly details: unknown[] = [];
   private finishReason: string | undefined;
   private usage: unknown;
+  private model: unknown;
+  private id: unknown;
 
   add(piece: unknown): string {
-    const { choices, usage, error } = (piece ?? {}) as {
+    const { choices, usage, error, model, id } = (piece ?? {}) as {
+      model?: unknown;
+      id?: unknown;
       choices?: { index?: number; delta?: ChatDelta | null; finish_reason?: string | null }[] | null;
       usage?: unknown;
       error?: { message?: string } | null;
@@ -113,6 +117,8 @@ export class ChatCollector implements Collector {
     if (error)
       throw failure('ModelUnavailable', `the provider gave up: ${String(error.message).slice(0, 500)}`);
     if (usage != null) this.usage = usage;
+    this.model ??= model;
+    this.id ??= id;
     const choice = choices?.find(({ index = 0 }) => index === 0);
     if (choice?.finish_reason != null) this.finishReason = choice.finish_reason;
     const { content, refusal, reasoning_details: details, tool_calls: calls } = choice?.delta ?? {};
@@ -138,7 +144,8 @@ export class ChatCollector implements Collector {
         ...(extra != null && { extra_content: extra }),
       })),
     };
-    return { choices: [{ message, finish_reason: this.finishReason }], usage: this.usage };
+    const { model, id, usage } = this;
+    return { model, id, choices: [{ message, finish_reason: this.finishReason }], usage };
   }
 
   private addCall({ index, id, function: part, extra_content: extra }: ToolCallDelta): void {

@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
+import { documented, text } from './variables.ts';
+
+/** The variables of one named provider, without `CADENZA_PROVIDER_` and its name. */
+export const providerSchema = z.object({
+  BASE_URL: documented(
+    z.url({
+      error: 'set it to the address of the OpenAI-compatible API, such as http://127.0.0.1:11434/v1',
+    }),
+    { description: 'Address of the OpenAI-compatible API.' },
+  ),
+  API_KEY: documented(text('a key').default('none'), {
+    description: 'Its key. Servers of your own mostly ask for none.',
+    secret: true,
+  }),
+  MODEL: documented(text("a model's name").optional(), {
+    description: 'The model of agents that name the provider alone (`local:`).',
+    default: 'none',
+  }),
+  API: documented(z.enum(['chat', 'responses']).optional(), {
+    description: 'How its models are asked: `responses` or `chat`.',
+    default: '`responses` at OpenAI and Azure, `chat` elsewhere',
+  }),
+  HEADERS: documented(
+    z
+      .string()
+      .transform((given, context) => {
+        try {
+          return z.record(z.string(), z.string()).parse(JSON.parse(given));
+        } catch {
+          context.addIssue({ code: 'custom', message: 'it must be a JSON object of texts' });
+          return z.NEVER;
+        }
+      })
+      .optional(),
+    { description: 'A JSON object of headers that go with every request.', default: 'none', secret: true },
+  ),
+});
+
+function prefixOf(name: string): string {
+  return `CADENZA_PROVIDER_${name.toUpperCase().replaceAll('-', '_')}_`;
+}
+
+/** The names of all variables that a provider of this name may have. */
+export function providerVariables(name: string): string[] {
+  return Object.keys(providerSchema.shape).map((key) => prefixOf(name) + key);
+}
+
+/**
+ * The further providers that the environment names: `CADENZA_PROVIDERS=local` and `CADENZA_PROVIDER_LOCAL_BASE_URL`, `…_API_KEY`, `…_MODEL`,
+ * `…_API` and `…_HEADERS`; and everything that is wrong with them, without a value.
+ */
+export function readProviders(
+  names: readonly string[],
+  env: NodeJS.ProcessEnv,
+): { providers: Record<string, OpenAIProviderOptions>; problems: string[] } {
+  const problems: string[] = [];
+  const providers: Record<string, OpenAIProviderOptions> = {};
+  for (const name of names) {
+    const prefix = prefixOf(name);
+    const values = Object.keys(providerSchema.shape).map((key) => [key, env[prefix + key] || undefined]);
+    const parsed = providerSchema.safeParse(Object.fromEntries(values));
+    if (!parsed.success) {
+      problems.push(
+        ...parsed.error.issues.map((issue) => `${prefix}${issue.path[0] as string}: ${issue.message}`),
+      );
+      continue;
+    }
+    const { BASE_URL: baseURL, API_KEY: apiKey, MODEL: model, API: api, HEADERS: headers } = parsed.data;
+    providers[name] = {
+      baseURL,
+      apiKey,
+      // The worker's own variables are those of the default provider.
+      model: model ?? '',
+      ...(api && { api }),
+      ...(headers && { headers }),
+    };
+  }
+  return { providers, problems };
+}

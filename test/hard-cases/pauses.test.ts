@@ -1,0 +1,81 @@
+import { defineAgent } from 'cadenza';
+import { expect, test } from 'vitest';
+import { names } from '../../src/protocol.ts';
+import { readForward } from '../../src/transcript/history-events.ts';
+import { startHarness, type Harness } from '../support/harness.ts';
+
+/** Runs at once, how often each of them is paused, and how many children begin in that moment: a thousand races. */
+const leads = 5;
+const rounds = 10;
+const children = 20;
+
+const lead = defineAgent({
+  name: 'lead',
+  instructions: 'lead',
+  delegates: ['scout'],
+  limits: { turns: 10_000, repeats: rounds + 1 },
+});
+const scout = defineAgent({ name: 'scout', instructions: 'scout' });
+
+test('P7: a thousand children start in the moment of a pause: it is lost on none of them, and neither is the resume', async () => {
+  await using harness = await startHarness({
+    agents: [lead, scout],
+    respond: ({ messages }) => {
+      if (messages[0]?.content !== 'lead') return { text: 'seen' };
+      const answered = messages.filter(({ role }) => role === 'tool').length;
+      if (answered === rounds * children) return { text: String(answered) };
+      const ask = (_: unknown, index: number) => ({
+        name: 'ask_scout',
+        arguments: { task: `part ${answered + index}` },
+      });
+      return { toolCalls: Array.from({ length: children }, ask) };
+    },
+  });
+  const seen = await Promise.all(Array.from({ length: leads }, () => pauseEveryStart(harness)));
+  const races = seen.flat();
+  expect(races).toHaveLength(leads * rounds * children);
+  // The pause came before some children had begun to ask, and behind the answers of others.
+  expect(races).toContain(true);
+}, 400_000);
+
+/**
+ * Starts a run and pauses it whenever the server has written that children are to start; goes on when all of them are seen to be held. Returns
+ * for each child whether its parent had to tell it of the pause.
+ */
+async function pauseEveryStart(harness: Harness): Promise<boolean[]> {
+  const run = await harness.client.start(lead, 'go');
+  const { runId } = await run.status();
+  const { workflow } = harness.client.temporal;
+  const told: boolean[] = [];
+  let begun: string[] = [];
+  for await (const events of readForward(workflow, { workflowId: run.workflowId, runId }, { wait: true })) {
+    for (const { startChildWorkflowExecutionInitiatedEventAttributes: begins } of events) {
+      if (!begins?.workflowId) continue;
+      begun.push(begins.workflowId);
+      // Some rounds are paused at the first child, others at the last.
+      if (begun.length === 1 + ((told.length / children) % children)) await run.pause();
+      if (begun.length < children) continue;
+      const held = () => Promise.all([run.workflowId, ...begun].map((id) => isHeld(harness, id)));
+      await expect.poll(held, { timeout: 120_000, interval: 200 }).not.toContain(false);
+      told.push(...(await Promise.all(begun.map((id) => wasTold(harness, id)))));
+      begun = [];
+      await run.resume();
+    }
+  }
+  expect((await run.result()).output).toBe(String(rounds * children));
+  return told;
+}
+
+/** Whether a run begins nothing new: it is paused, or had ended before. */
+async function isHeld({ client }: Harness, workflowId: string): Promise<boolean> {
+  const { state, now } = await client.get(workflowId).status();
+  return state !== 'RUNNING' || now?.paused === true;
+}
+
+/** Whether the parent had to send the child a signal, as it had been started without the pause. */
+async function wasTold({ client }: Harness, workflowId: string): Promise<boolean> {
+  const { events = [] } = await client.temporal.workflow.getHandle(workflowId).fetchHistory();
+  return (events ?? []).some(
+    ({ workflowExecutionSignaledEventAttributes: signal }) => signal?.signalName === names.pause,
+  );
+}
