@@ -1,4 +1,5 @@
 import { msToNumber } from '@temporalio/common/lib/time.js';
+import { attachmentsProblem, type Attachment } from './attachments.ts';
 import type { Duration } from './duration.ts';
 import { failure } from './failures.ts';
 import { rulesProblem, type PolicyRule, type RunRule } from './policy.ts';
@@ -15,6 +16,8 @@ export interface RunOptions {
   tenant?: string;
   /** How many runs of a key may be open at once. A run below another one has no key of its own. */
   concurrency?: Concurrency;
+  /** Images and files that go with the input, by reference. */
+  attachments?: readonly Attachment[];
 }
 
 /** Bounds on a run, as people write them. */
@@ -26,21 +29,24 @@ export interface RunLimits extends Omit<Limits, 'deadlineMs'> {
 /**
  * The argument of the `agent` workflow, from what a client or a workflow says.
  *
- * Throws `InvalidInput` for a malformed rule, and for a limit that is not a positive, finite number: JSON has no infinity, and a workflow
+ * Throws `InvalidInput` for a malformed rule or attachment, and for a limit that is not a positive, finite number: JSON has no infinity, and a workflow
  * that read it as something else would end at once or never.
  */
 export function agentStart(
   agent: string,
   input: Json,
-  { limits, policy, tenant, concurrency }: RunOptions,
+  { limits, policy, tenant, concurrency, attachments = [] }: RunOptions,
 ): AgentStart {
+  const refused = attachmentsProblem(attachments);
   const problem =
+    (refused === undefined ? undefined : `the input was not accepted: ${refused}`) ??
     (tenant === undefined ? undefined : named('tenant', tenant)) ??
     (concurrency && (named('concurrency.key', concurrency.key) ?? limitProblem(concurrency)));
   if (problem !== undefined) throw failure('InvalidInput', problem);
   return {
     agent,
     input,
+    ...(attachments.length > 0 && { attachments: [...attachments] }),
     ...(limits && { limits: limitsOf(limits) }),
     ...(tenant !== undefined && { tenant }),
     ...(concurrency && { concurrency }),

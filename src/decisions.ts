@@ -1,6 +1,7 @@
 /**
  * What people decide on, and what they say. Types alone, as everything that crosses a boundary is JSON.
  */
+import type { Attachment } from './attachments.ts';
 import type { Remember } from './policy.ts';
 import type { Json } from './protocol.ts';
 
@@ -64,6 +65,8 @@ export interface ApprovalDecision {
   input?: Json;
   /** With `result`: what the call comes to, without being run. */
   output?: Json;
+  /** With `result`: images and files that go with it. */
+  attachments?: Attachment[];
   /** With `approve`: how far nobody need be asked again in the whole tree. */
   remember?: Remember;
   /** Why; the model is told of a rejection. */

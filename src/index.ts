@@ -24,6 +24,8 @@ export {
   type ToolOptions,
   type ToolRetryPolicy,
 } from './agents/define-tool.ts';
+export { withAttachments, type WithAttachments } from './agents/with-attachments.ts';
+export type { Attachment, ImageDetail } from './attachments.ts';
 export type { McpServer, McpToolOptions } from './agents/mcp.ts';
 export type { Delegate, Handoff } from './agents/routes.ts';
 export type { RunLimits, RunOptions } from './agent-start.ts';

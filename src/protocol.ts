@@ -5,12 +5,14 @@
  * A field may be added at any time (readers ignore what they do not know); a meaning never changes.
  */
 
+import type { Attachment } from './attachments.ts';
 import type { ApprovalPlan, Uncertainty } from './decisions.ts';
 import type { Features } from './features.ts';
 import type { PolicyRule } from './policy.ts';
 import type { Concurrency } from './tenancy.ts';
 import type { CarriedConversation, ContinuedRun, RulesState } from './run-state.ts';
 
+export type * from './attachments.ts';
 export type * from './decisions.ts';
 export type * from './features.ts';
 
@@ -25,6 +27,8 @@ export interface MessageItem {
   type: 'message';
   role: 'user' | 'assistant';
   text: string;
+  /** Images and files that go with what a user says. */
+  attachments?: Attachment[];
 }
 
 /** The model asks for a tool. `arguments` is the model's own text, which need not be valid JSON. */
@@ -59,6 +63,7 @@ export interface ResultItem {
   id: string;
   output: Json;
   error?: true;
+  attachments?: Attachment[];
 }
 
 /** What a model call used, in tokens. A number the provider did not give is absent. */
@@ -96,6 +101,8 @@ export interface AgentStart {
   agent: string;
   /** Checked against the agent's input schema by the first turn; read from the history afterwards. */
   input?: Json;
+  /** Images and files that go with the input. */
+  attachments?: Attachment[];
   limits?: Limits;
   /** Replaces the agent's model. */
   model?: string;
@@ -444,6 +451,7 @@ export interface ExecuteToolInput {
 /** The result of `executeTool`. */
 export interface ToolResult {
   output: Json;
+  attachments?: Attachment[];
   error?: true;
   /** The arguments no longer fit the tool, or it is gone: a mistake of the model or a change of code. */
   refused?: true;
@@ -461,6 +469,7 @@ export interface UserMessage {
   /** The sender's own; a message with an id that the run has seen is ignored. */
   id: string;
   text: string;
+  attachments?: Attachment[];
   /** The agent that the sender means to talk to: another one refuses the message. */
   agent?: string;
   /** Who said it, where a person did so in the agent's place. */
@@ -541,19 +550,4 @@ export function parseCallId(id: string): { reply: string; index: number } {
   const position = positionOf(id);
   const dot = position.lastIndexOf('.');
   return { reply: position.slice(0, dot), index: Number(position.slice(dot + 1)) };
-}
-
-/** Longest message, in characters. */
-const longestMessage = 256 * 1024;
-
-/**
- * What keeps a value from being a message; `undefined` for one that is. The run, the reader of its history and the client go by it, so
- * that a signal which the run ignores is nothing to the others either.
- */
-export function messageProblem(message: Partial<UserMessage> | null | undefined): string | undefined {
-  if (typeof message?.id !== 'string' || message.id === '' || message.id.length > 200)
-    return 'it needs an id of 1 to 200 characters';
-  if (typeof message.text !== 'string' || message.text === '') return 'it needs a text';
-  if (message.text.length > longestMessage) return `its text is longer than ${longestMessage} characters`;
-  return undefined;
 }

@@ -22,7 +22,7 @@ export class InvalidPosition extends Error {
 
 /**
  * What happens in a conversation, and after a handoff in the run of the agent that took over: first what was, in the order of time, then
- * what comes, until the conversation ends. Each run has a history, and so a cursor, of its own; a position is all of them. Throws
+ * what comes, with the text of answers while it is written, until the conversation ends. Each run has a history, and so a cursor, of its own; a position is all of them. Throws
  * {@link InvalidPosition} at once.
  */
 export function followConversation(
@@ -38,7 +38,9 @@ async function* follow(client: CadenzaClient, id: string, cursors: Cursors, sign
   const next = new Map<RunEvents, Promise<Step>>();
   const watch = (workflowId: string) => {
     const after = cursors.get(workflowId);
-    const events = client.get(workflowId).events({ signal, ...(after !== undefined && { after }) });
+    const events = client
+      .get(workflowId)
+      .events({ text: true, signal, ...(after !== undefined && { after }) });
     next.set(events, step(workflowId, events));
   };
   for (const { workflowId, event } of await readPast(client, cursors))

@@ -1,6 +1,7 @@
 import type { Context } from '@temporalio/activity';
 import { z } from 'zod';
 import type { RegisteredAgent } from '../agents/registry.ts';
+import { attachmentsProblem } from '../attachments.ts';
 import { digestText } from '../digest.ts';
 import { describeThrown, failure } from '../failures.ts';
 import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
@@ -159,8 +160,12 @@ function startsWithMessage({ since: [first] }: CallModelInput): boolean {
   return first !== undefined && ('message' in first || 'said' in first);
 }
 
-async function checkRunInput(registered: RegisteredAgent, { input }: Conversation): Promise<void> {
+async function checkRunInput(registered: RegisteredAgent, conversation: Conversation): Promise<void> {
   const { agent, input: schema } = registered;
+  const { input, items } = conversation;
+  const [first] = items;
+  const wrong = first?.type === 'message' ? attachmentsProblem(first.attachments) : undefined;
+  if (wrong !== undefined) throw failure('InvalidInput', `the input was not accepted: ${wrong}`);
   const parsed = await checkValue(registered, schema, input);
   if (parsed.success) return;
   const words = z.prettifyError(parsed.error).slice(0, 2_000);

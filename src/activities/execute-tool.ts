@@ -1,6 +1,7 @@
 import { ApplicationFailure, type Context } from '@temporalio/activity';
 import type { ToolContext } from '../agents/define-tool.ts';
 import { NotDone, ToolError } from '../agents/define-tool.ts';
+import { isWithAttachments } from '../agents/with-attachments.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
 import { digestJson, digestText, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
@@ -14,6 +15,7 @@ import {
   type Uncertainty,
 } from '../protocol.ts';
 import type { TrackedActivity } from './activity-watch.ts';
+import { boundAttachments } from './bounded-attachments.ts';
 import { boundOutput } from './bounded-output.ts';
 import { checkDispatch } from './check-dispatch.ts';
 import { checkInput, parseArguments, unknownTool } from './decide.ts';
@@ -21,6 +23,7 @@ import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import { judgeCall } from './policy.ts';
 import { redactFailure, redactResult } from './redact.ts';
+import { resultText } from '../transcript/chat-request.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 import type { Redactor } from './secrets.ts';
@@ -53,7 +56,7 @@ interface Running {
 
 /** What running a tool came to, before it is bounded. */
 type Outcome =
-  | { value: unknown }
+  | { value: unknown; attachments?: unknown }
   | { error: string }
   | { refused: string }
   | { needsDecision: ApprovalPlan }
@@ -264,10 +267,13 @@ async function rejectOn(signal: AbortSignal): Promise<never> {
   });
 }
 
-async function checkOutput({ tool }: RegisteredTool, output: unknown): Promise<Outcome> {
-  if (!tool.output) return { value: output };
+async function checkOutput({ tool }: RegisteredTool, returned: unknown): Promise<Outcome> {
+  const { output, ...attached } = isWithAttachments(returned)
+    ? { output: returned.output, attachments: returned.attachments }
+    : { output: returned };
+  if (!tool.output) return { value: output, ...attached };
   const parsed = await tool.output.safeParseAsync(output);
-  if (parsed.success) return { value: parsed.data };
+  if (parsed.success) return { value: parsed.data, ...attached };
   const [issue] = parsed.error.issues;
   const at = issue?.path.length ? ` at ${issue.path.join('.')}` : '';
   return {
@@ -303,8 +309,13 @@ async function toResult(
     return { output: null, uncertain: { ...rest, why }, bytes: 0, digest: activityId };
   }
   const said = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
+  const attachedTo = 'attachments' in outcome ? outcome.attachments : undefined;
+  const given = attachedTo === undefined ? undefined : withoutSecrets(attachedTo, redactor);
+  const attached = given === undefined ? undefined : boundAttachments(given, maxBytes);
+  const { attachments = [], note = '' } = attached ?? {};
+  const room = maxBytes - (attached?.bytes ?? 0) - note.length;
   const value = await redactResult(withoutSecrets(said, redactor), redact, place);
-  const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
+  const bounded = await boundOutput(value, room, tool, {
     converter: context.client.options.loadedDataConverter,
     context: {
       type: 'activity',
@@ -314,9 +325,13 @@ async function toResult(
       isLocal: false,
     },
   });
+  const { error } = bounded;
+  const output = note === '' ? bounded.output : `${resultText(bounded.output)}\n${note}`;
+  const bytes = bounded.bytes + (attached?.bytes ?? 0) + note.length;
   const flags = {
     ...((error || 'error' in outcome) && { error: true as const }),
     ...('refused' in outcome && { refused: true as const }),
+    ...(attachments.length > 0 && { attachments }),
   };
   const result = {
     output,

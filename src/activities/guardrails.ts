@@ -32,6 +32,7 @@ export async function guardInput(
       decision,
       definition,
       usage: { input: 0, output: 0 },
+      cost: 0,
       unasked: true,
       digest: digestText(JSON.stringify(decision), definition),
     };

@@ -11,7 +11,8 @@ import {
   type Conversation,
 } from '../transcript/conversation.ts';
 import { Transcript } from '../transcript/transcript.ts';
-import type { Json, ModelTurn, Since, ToolResult } from '../protocol.ts';
+import { referenceLength } from '../attachments.ts';
+import type { Attachment, Json, ModelTurn, Since, ToolResult } from '../protocol.ts';
 import { Semaphore } from './semaphore.ts';
 
 /** What the store has done since it was made. */
@@ -323,11 +324,16 @@ function finishesEarlier(event: HistoryEvent, first: number): boolean {
 function bytesOf({ items, input }: Conversation): number {
   let bytes = 200 + textLength(input);
   for (const item of items) {
+    if ('attachments' in item) bytes += attachedBytes(item.attachments);
     if (item.type === 'message') bytes += 100 + item.text.length;
     else if (item.type === 'call') bytes += 150 + item.arguments.length;
     else bytes += 120 + textLength(item.type === 'result' ? item.output : item.data);
   }
   return bytes;
+}
+
+function attachedBytes(attachments: readonly Attachment[] = []): number {
+  return attachments.reduce((sum, each) => sum + 100 + referenceLength(each), 0);
 }
 
 function textLength(value: Json | undefined): number {

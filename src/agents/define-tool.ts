@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Duration } from '../duration.ts';
 import type { Effect } from '../protocol.ts';
+import type { WithAttachments } from './with-attachments.ts';
 
 /** What `execute` is given besides the arguments. */
 export interface ToolContext {
@@ -83,13 +84,16 @@ export interface ToolOptions<Name extends string, In extends z.ZodType, Out exte
   retry?: ToolRetryPolicy;
   /** Bytes of one result that reach the model; what is more is cut, with a note. Default 64 KiB, at most 1 MiB. */
   maxResultBytes?: number;
-  /** Does the work, as a Temporal activity on a worker. An error it throws is retried, and in the end told to the model. */
+  /**
+   * Does the work, as a Temporal activity on a worker, and returns JSON, or with images and files {@link withAttachments}. An error it throws is retried, and in the end told to
+   * the model.
+   */
   execute(
     input: z.output<In>,
     context: ToolContext,
   ):
-    | Promise<unknown extends z.input<Out> ? unknown : z.input<Out>>
-    | (unknown extends z.input<Out> ? unknown : z.input<Out>);
+    | Promise<unknown extends z.input<Out> ? unknown : z.input<Out> | WithAttachments<z.input<Out>>>
+    | (unknown extends z.input<Out> ? unknown : z.input<Out> | WithAttachments<z.input<Out>>);
 }
 
 /** The argument of {@link defineTool} for a deferred tool: a client completes or fails its calls, a webhook, a device, a person. */

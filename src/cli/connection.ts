@@ -52,6 +52,7 @@ export async function withClient<T>(
   try {
     return await work(client);
   } finally {
+    await client.close();
     await connection.close();
   }
 }

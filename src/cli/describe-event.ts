@@ -1,12 +1,13 @@
+import { describeAttachment, type Attachment } from '../attachments.ts';
 import type { RunEvent } from '../client/run-events.ts';
-import { brief, styled } from './terminal.ts';
+import { brief, plain, styled } from './terminal.ts';
 
 /** An event in one line for people; `undefined` for one that says nothing new. */
 export function describeEvent(event: RunEvent, width = 140): string | undefined {
   const text = (value: unknown) => brief(value, width);
   switch (event.type) {
     case 'started':
-      return `${styled('bold', event.agent)} begins: ${text(event.input ?? '')}`;
+      return `${styled('bold', event.agent)} begins: ${text(event.input ?? '')}${attached(event)}`;
     case 'continued':
       return styled('dim', 'continues as a new run');
     case 'turn-started':
@@ -23,7 +24,7 @@ export function describeEvent(event: RunEvent, width = 140): string | undefined 
     case 'tool-started':
       return `  ${styled('cyan', event.tool)} ${text(event.input ?? {})}`;
     case 'tool-finished':
-      return `  ${styled(event.error ? 'red' : 'green', event.tool)} → ${text(event.output)}`;
+      return `  ${styled(event.error ? 'red' : 'green', event.tool)} → ${text(event.output)}${attached(event)}`;
     case 'tool-failed':
       return `  ${styled('red', event.tool)} failed: ${text(event.message)}`;
     case 'agent-started':
@@ -37,7 +38,7 @@ export function describeEvent(event: RunEvent, width = 140): string | undefined 
     case 'decided':
       return `  ${event.verdict}${by(event)} ${event.reason ? text(event.reason) : ''}`.trimEnd();
     case 'message':
-      return `${styled('bold', 'message')}: ${text(event.text)}`;
+      return `${styled('bold', 'message')}: ${text(event.text)}${attached(event)}`;
     case 'said':
       return `${styled('bold', event.by ?? 'a person')} says: ${text(event.text)}`;
     case 'paused':
@@ -75,6 +76,11 @@ function describeReply(
 
 function policyOf({ added, removed }: Extract<RunEvent, { type: 'policy-changed' }>): string {
   return [...added.map((rule) => JSON.stringify(rule)), ...removed.map((id) => `without ${id}`)].join(', ');
+}
+
+/** Images and files that go along, in a few words. */
+function attached({ attachments = [] }: { attachments?: Attachment[] }): string {
+  return attachments.map((each) => ` ${styled('dim', plain(brief(describeAttachment(each), 120)))}`).join('');
 }
 
 function by(event: { by?: string }): string {

@@ -1,7 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import type { CadenzaClient } from '../client/client.ts';
+import type { ListedRun } from '../client/client.ts';
+import type { RunTotals } from '../protocol.ts';
 import type { WaitingCall } from '../client/run-handle.ts';
 import { describeEvent } from './describe-event.ts';
+import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import { readTree, type RunTree } from './run-tree.ts';
 import { showHtml } from './show-html.ts';
 import {
@@ -22,6 +25,8 @@ export interface ListCommandOptions {
   agent?: string;
   limit: string;
   children?: boolean;
+  /** Also what each has used: one more request for each. */
+  usage?: boolean;
   json?: boolean;
 }
 
@@ -35,7 +40,7 @@ export interface ShowOptions {
 
 /** Prints runs, the newest first. */
 export async function list(client: CadenzaClient, options: ListCommandOptions): Promise<number> {
-  const { state, agent, limit, children = false, json } = options;
+  const { state, agent, limit, children = false, usage = false, json } = options;
   const most = Number(limit);
   if (!Number.isInteger(most) || most < 1) throw new UsageError('--limit must be a positive whole number');
   if (state !== undefined && !/^[A-Za-z]+$/.test(state))
@@ -49,20 +54,26 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
     if (agent !== undefined && run.agent !== agent) continue;
     if (count === most) break;
     count += 1;
-    if (json) printJson(run);
-    else
-      rows.push(
-        [
-          run.agent ?? '-',
-          run.state.toLowerCase(),
-          run.startedAt.toISOString().slice(0, 19),
-          run.workflowId,
-        ].map(plain),
-      );
+    const spent = usage ? await client.get(run.workflowId, run.runId).usage() : undefined;
+    if (json) printJson({ ...run, ...spent });
+    else rows.push(rowOf(run, usage ? columnsOf(spent) : []));
   }
-  if (!json && rows.length > 0) printTable(['AGENT', 'STATE', 'STARTED', 'ID'], rows);
+  const more = usage ? ['TURNS', 'TOKENS', 'COST'] : [];
+  if (!json && rows.length > 0) printTable(['AGENT', 'STATE', 'STARTED', ...more, 'ID'], rows);
   if (!json && rows.length === 0) warn('no runs');
   return exitCodes.ok;
+}
+
+function rowOf({ agent = '-', state, startedAt, workflowId }: ListedRun, more: string[]): string[] {
+  return [agent, state.toLowerCase(), startedAt.toISOString().slice(0, 19), ...more, workflowId].map(plain);
+}
+
+/** Turns, tokens and cost; what nobody can say is unknown, and not 0. */
+function columnsOf(spent: RunTotals | undefined): string[] {
+  if (!spent) return ['unknown', 'unknown', 'unknown'];
+  const { turns, usage, cost } = spent;
+  const known = { cost: cost ?? 0, priced: cost !== null };
+  return [String(turns), describeTokens(usage), describeCost(known)];
 }
 
 /** Shows a run and those below it: as text, as JSON, or as a page. */
@@ -92,11 +103,12 @@ function showText(tree: RunTree, indent: string): void {
     if (child) showText(child, `${indent}    `);
   }
   if (indent !== '') return;
-  const cost = tree.priced ? `$${tree.cost.toFixed(4)}` : 'cost unknown';
+  // With those below, as the run's own result says.
+  const spent = spendingOf(tree);
   printLine(
     styled(
       'dim',
-      `${tree.state.toLowerCase()}, ${tree.turns} turns, ${tree.usage.input} tokens in, ${tree.usage.output} out, ${cost}`,
+      `${tree.state.toLowerCase()}, ${spent.turns} turns, tokens: ${describeTokens(spent.usage)}, cost: ${describeCost(spent)}`,
     ),
   );
 }

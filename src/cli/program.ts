@@ -9,7 +9,8 @@ import { evaluate, record } from './eval-commands.ts';
 import { archiveRuns, erase } from './data-commands.ts';
 import { list, show, type ListCommandOptions, type ShowOptions } from './look-commands.ts';
 import { addPeople, type On } from './people-commands.ts';
-import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
+import { chat } from './chat-command.ts';
+import { runAgent, watch, type RunOptions } from './run-commands.ts';
 import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
 
 const help = `
@@ -121,6 +122,7 @@ function addRuns(program: Command, on: On, shown: (id: string, options: ShowOpti
     .option('--state <state>', 'running, completed, failed, canceled, terminated')
     .option('--limit <n>', 'at most so many', '20')
     .option('--children', 'also runs below others')
+    .option('--usage', 'also turns, tokens and cost, with those of the runs below')
     .option('--json', 'one JSON object a line')
     .action(on(async (client, options: ListCommandOptions) => await list(client, options)));
   program

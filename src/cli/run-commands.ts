@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { createInterface, type Interface } from 'node:readline/promises';
 import { text as readText } from 'node:stream/consumers';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { CadenzaClient } from '../client/client.ts';
@@ -7,17 +6,8 @@ import type { RunHandle } from '../client/run-handle.ts';
 import { describeThrown } from '../failures.ts';
 import type { Json } from '../protocol.ts';
 import { describeEvent } from './describe-event.ts';
-import {
-  exitCodes,
-  plain,
-  printText,
-  printJson,
-  printLine,
-  printOutput,
-  styled,
-  UsageError,
-  warn,
-} from './terminal.ts';
+import { LivePrinter } from './live-printer.ts';
+import { exitCodes, plain, printJson, printLine, printOutput, styled, UsageError, warn } from './terminal.ts';
 
 /** Options of `run`. */
 export interface RunOptions {
@@ -85,11 +75,12 @@ export async function watch(
   let code: number = exitCodes.ok;
   // What is written bit by bit is for people at a terminal.
   const text = !json && process.stdout.isTTY;
-  const live = new LivePrinter();
+  const live = new LivePrinter((piece) => styled('dim', piece));
   for await (const event of client.get(id).events({ text })) {
     if (json) printJson(event);
-    else if (event.type === 'text') live.write(event);
+    else if (event.type === 'text') live.write({ workflowId: id, ...event });
     else {
+      if (live.isWriting) printLine();
       live.end();
       const line = describeEvent(event);
       if (line !== undefined) printLine(`${styled('dim', event.at.toISOString().slice(11, 19))} ${line}`);
@@ -97,72 +88,4 @@ export async function watch(
     if (event.type === 'ended') code = exitCodes.failed;
   }
   return code;
-}
-
-/** Prints the text of replies while it is written; that of another attempt begins on a line of its own. */
-class LivePrinter {
-  private last: string | undefined;
-
-  write({ turn, attempt, text }: { turn: number; attempt: number; text: string }): void {
-    const place = `${turn}.${attempt}`;
-    if (this.last !== undefined && this.last !== place) printText(styled('dim', ' … asked again\n'));
-    this.last = place;
-    printText(styled('dim', plain(text)));
-  }
-
-  end(): void {
-    if (this.last !== undefined) printText('\n');
-    this.last = undefined;
-  }
-}
-
-/** Says one thing and prints the answer, which Ctrl-C cuts short. */
-async function converse(
-  client: CadenzaClient,
-  agent: string,
-  id: string,
-  line: string,
-  lines: Interface,
-): Promise<void> {
-  const { messageId, reply } = await client.send(agent, id, line);
-  const stop = () =>
-    void client
-      .get(id)
-      .stop({ messageId })
-      .catch(() => undefined);
-  lines.once('SIGINT', stop);
-  try {
-    const { output, by } = await reply();
-    if (by !== undefined) printLine(styled('dim', `${plain(by)}:`));
-    printOutput(output);
-  } catch (thrown) {
-    if ((thrown as { type?: string }).type !== 'MessageUnanswered') throw thrown;
-    warn(styled('dim', describeThrown(thrown)));
-  } finally {
-    lines.off('SIGINT', stop);
-  }
-}
-
-/** A conversation with an agent, line by line. */
-export async function chat(
-  client: CadenzaClient,
-  agent: string,
-  { id = `chat-${Date.now().toString(36)}` }: { id?: string },
-): Promise<number> {
-  const isTerminal = process.stdin.isTTY;
-  warn(styled('dim', `conversation ${id}; end it with Ctrl-D, go on later with --id ${id}`));
-  const lines = createInterface({ input: process.stdin, output: process.stdout, terminal: isTerminal });
-  const prompt = () => {
-    if (!isTerminal) return;
-    lines.setPrompt('> ');
-    lines.prompt();
-  };
-  prompt();
-  for await (const line of lines) {
-    if (line.trim() !== '') {
-      await converse(client, agent, id, line, lines);
-    }
-    prompt();
-  }
-  return exitCodes.ok;
 }

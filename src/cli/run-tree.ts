@@ -1,5 +1,7 @@
 import type { CadenzaClient } from '../client/client.ts';
 import type { RunEvent } from '../client/run-events.ts';
+import type { Attachment } from '../attachments.ts';
+import { addUsage } from './describe-usage.ts';
 import type { Json, RunResult, Usage } from '../protocol.ts';
 
 /** A run with everything that happened in it, and the runs below it. */
@@ -10,6 +12,7 @@ export interface RunTree {
   startedAt: string;
   closedAt?: string;
   input: Json | undefined;
+  attachments?: Attachment[];
   output?: Json;
   failure?: { type: string; message: string };
   turns: number;
@@ -69,6 +72,7 @@ function take(tree: RunTree, event: RunEvent): void {
     case 'started':
       tree.agent = event.agent;
       tree.input = event.input;
+      if (event.attachments) tree.attachments = event.attachments;
       return;
     case 'replied':
       tree.turns += 1;
@@ -88,8 +92,7 @@ function take(tree: RunTree, event: RunEvent): void {
 }
 
 function spend(tree: RunTree, { usage, cost }: { usage: Usage; cost?: number }): void {
-  tree.usage.input += usage.input;
-  tree.usage.output += usage.output;
+  tree.usage = addUsage(tree.usage, usage);
   if (cost === undefined) tree.priced = false;
   else tree.cost += cost;
 }

@@ -1,5 +1,7 @@
+import { describeAttachment, type Attachment } from '../attachments.ts';
 import type { RunEvent } from '../client/run-events.ts';
 import type { Json } from '../protocol.ts';
+import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import type { RunTree } from './run-tree.ts';
 import { brief } from './terminal.ts';
 
@@ -52,8 +54,9 @@ function runSection(tree: RunTree, level: number): string {
   const facts: [string, string][] = [
     ['State', tree.state.toLowerCase()],
     ['Turns', String(tree.turns)],
-    ['Tokens', `${tree.usage.input} in, ${tree.usage.output} out`],
-    ['Cost', tree.priced ? `$${tree.cost.toFixed(4)}` : 'unknown'],
+    ['Tokens', describeTokens(tree.usage)],
+    ['Cost', describeCost(tree)],
+    ...withThoseBelow(tree),
     ['Started', tree.startedAt.replace('T', ' ').slice(0, 19)],
     ['Took', duration(Date.parse(end) - Date.parse(tree.startedAt))],
   ];
@@ -61,7 +64,7 @@ function runSection(tree: RunTree, level: number): string {
   return `<${heading}>${escape(tree.agent || 'run')}</${heading}>
 <div class="id">${escape(tree.workflowId)}</div>
 <dl class="facts">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${escape(value)}</dd></div>`).join('')}</dl>
-${tree.input === undefined ? '' : box('Input', tree.input)}
+${tree.input === undefined ? '' : box('Input', tree.input)}${attached(tree)}
 ${gone === undefined ? '' : box('Its history is gone', gone, 'failure')}
 <ol class="line">${timeline(tree, level)}</ol>
 ${output === undefined || output === null ? '' : box('Result', output, 'result')}
@@ -111,7 +114,7 @@ function item(event: RunEvent, { time, since, given }: Beside): string {
     case 'replied': {
       const { turn, usage, cost, attempts, problem, reply } = event;
       const text = reply.map((each) => (each.type === 'message' ? each.text : '')).join('');
-      const spent = `${usage.input} in, ${usage.output} out${cost === undefined ? '' : `, $${cost.toFixed(4)}`}${attempts > 1 ? `, attempt ${attempts}` : ''}`;
+      const spent = `${describeTokens(usage)}, ${cost === undefined ? 'cost unknown' : `$${cost.toFixed(4)}`}${attempts > 1 ? `, attempt ${attempts}` : ''}`;
       const mend = problem === undefined ? '' : box('Asked to mend', problem, 'failure');
       const calls = reply.flatMap((each) =>
         each.type === 'call' ? [`<code>${escape(each.name)}</code>`] : [],
@@ -125,7 +128,7 @@ function item(event: RunEvent, { time, since, given }: Beside): string {
       const input = given.get(call);
       const asked = input === undefined ? '' : `<span class="n">${escape(brief(input, 80))}</span>`;
       const whole = input === undefined ? '' : box('Arguments', input);
-      return `<li class="${error ? 'bad' : 'tool'}"><details><summary><code>${escape(tool)}</code>${asked}${error ? ' failed' : ''}${again}${time}</summary>${whole}${box('Result', output)}</details>${since(call)}</li>`;
+      return `<li class="${error ? 'bad' : 'tool'}"><details><summary><code>${escape(tool)}</code>${asked}${error ? ' failed' : ''}${again}${time}</summary>${whole}${box('Result', output)}${attached(event)}</details>${since(call)}</li>`;
     }
     case 'tool-started':
       return `<li class="tool"><details><summary><code>${escape(event.tool)}</code> begins${time}</summary><pre>${escape(pretty(event.input ?? 'its arguments are in the reply'))}</pre></details></li>`;
@@ -142,7 +145,7 @@ function item(event: RunEvent, { time, since, given }: Beside): string {
       return `<li><details><summary>${event.items} items were ${event.summary === undefined ? 'left out' : 'summarised'}${time}</summary><pre>${escape(event.summary ?? '')}</pre></details></li>`;
     case 'message':
     case 'said':
-      return `<li class="person"><b>${escape(event.type === 'said' ? (event.by ?? 'a person') : 'message')}</b>${time}<pre>${escape(event.text)}</pre></li>`;
+      return `<li class="person"><b>${escape(event.type === 'said' ? (event.by ?? 'a person') : 'message')}</b>${time}<pre>${escape(event.text)}</pre>${attached(event)}</li>`;
     case 'waiting':
       return `<li class="person">waits for a person: <code>${escape(event.tool)}</code>${time}</li>`;
     case 'decided':
@@ -156,6 +159,19 @@ function item(event: RunEvent, { time, since, given }: Beside): string {
     default:
       return `<li class="person">${escape(event.type.replaceAll('-', ' '))}${'by' in event && event.by !== undefined ? escape(` by ${event.by}`) : ''}${time}</li>`;
   }
+}
+
+/** What a run and those below it have used, where there are any. */
+function withThoseBelow(tree: RunTree): [string, string][] {
+  if (tree.children.length === 0) return [];
+  const spent = spendingOf(tree);
+  return [['With the runs below', `${describeTokens(spent.usage)}, ${describeCost(spent)}`]];
+}
+
+/** Images and files by what they are called: the page loads nothing from elsewhere. */
+function attached(holder: object): string {
+  const { attachments = [] } = holder as { attachments?: Attachment[] };
+  return attachments.length === 0 ? '' : box('Attachments', attachments.map(describeAttachment).join('\n'));
 }
 
 function bar(from: number, to: number, { begin, whole }: { begin: number; whole: number }): string {

@@ -35,6 +35,8 @@ import { eraseTree, type EraseOptions, type EraseReport } from './erase.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
 import { redacted, type Reading } from './reading.ts';
 import { tenantUse, type TenantUse } from './tenant-use.ts';
+import { isRedisUrl, type RedisTextOptions } from '../redis-text.ts';
+import { RedisTextReader } from './redis-text-reader.ts';
 import { RunHandle } from './run-handle.ts';
 import { traceInterceptor } from './tracing.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
@@ -45,6 +47,11 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
   connection?: ConnectionLike;
   /** Where the agents' workers listen. Default `cadenza`. */
   taskQueue?: string;
+  /**
+   * The Redis through which the workers let the text of replies be watched, so that `events({ text: true })` reads it there: the same as their
+   * own `liveText`. It needs the package `@redis/client`. Default: `CADENZA_LIVE_TEXT_REDIS_URL`; without it, the workers are asked themselves.
+   */
+  liveText?: { redis: RedisTextOptions };
   /** Whether runs belong to the trace of OpenTelemetry's span that is active where they are started. Default `false`. */
   tracing?: boolean;
   /**
@@ -113,18 +120,20 @@ const longestMessage = 128 * 1024 * 1024;
 /**
  * Starts agent runs and looks at them. Connect once per process.
  *
- * Throws what Temporal's `Connection.connect` throws when there is no server.
+ * Throws what Temporal's `Connection.connect` throws when there is no server, and a `TypeError` for a `liveText` that is no address.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
   const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = options;
-  const { storage = storageFromEnvironment(), archive = process.env['CADENZA_ARCHIVE'], ...some } = others;
-  const { redact, ...rest } = some;
+  const { liveText = liveTextOfEnvironment(), redact, ...some } = others;
+  const { storage = storageFromEnvironment(), archive = process.env['CADENZA_ARCHIVE'], ...rest } = some;
   const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
   const { dataConverter } = rest;
   // One that is loaded already is Temporal's own way to say: exactly this.
   const loaded = dataConverter !== undefined && 'payloadConverter' in dataConverter;
   const coded = loaded ? dataConverter : withChosenCodec(chooseCodec(codec), dataConverter);
   const converter = loaded ? coded : withStorage(coded, storage);
+  if (liveText && !isRedisUrl(liveText.redis.url))
+    throw new TypeError('The address for live text must be of the form redis://host:6379 or rediss://…');
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace;
   const own = connection ? undefined : await connect(environment?.connectionOptions);
@@ -135,15 +144,26 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
     connection: connection ?? (own as Connection),
     ...(namespace !== undefined && { namespace }),
   });
+  const texts = liveText && new RedisTextReader(liveText.redis);
   const kept =
     archive === undefined || archive === ''
       ? undefined
       : new Archive(openStore(archive), client.options.namespace);
-  return new CadenzaClient(client, taskQueue, async () => await own?.close(), {
+  const close = async () => {
+    await texts?.close();
+    await own?.close();
+  };
+  return new CadenzaClient(client, taskQueue, close, {
     ...(kept && { archive: kept, store: kept }),
     ...(storage !== undefined && { payloads: openStore(storageOptions(storage).store) }),
     ...(redact && { redact }),
+    ...(texts && { texts }),
   });
+}
+
+function liveTextOfEnvironment(): CreateClientOptions['liveText'] {
+  const { CADENZA_LIVE_TEXT_REDIS_URL: url } = process.env;
+  return url ? { redis: { url } } : undefined;
 }
 
 async function withTracing(interceptors: ClientOptions['interceptors']): Promise<ClientInterceptors> {
@@ -177,7 +197,7 @@ export class CadenzaClient {
   /**
    * Starts a run and returns its handle without waiting for it.
    *
-   * With an `id` that another run has, it returns that run if agent and input are equal, and otherwise fails as `RunIdInUse`; a
+   * With an `id` that another run has, it returns that run if agent, input and attachments are equal, and otherwise fails as `RunIdInUse`; a
    * run that failed is started again. Throws a `TypeError` for an input that does not fit the agent's schema.
    */
   async start<A extends AgentReference>(
@@ -193,6 +213,7 @@ export class CadenzaClient {
       policy,
       tenant,
       concurrency,
+      attachments,
       taskQueue = this.taskQueue,
       ...rest
     } = options;
@@ -206,6 +227,7 @@ export class CadenzaClient {
         ...(policy && { policy }),
         ...(tenant !== undefined && { tenant }),
         ...(concurrency && { concurrency }),
+        ...(attachments && { attachments }),
       }),
       // A run that ends before its first reply cannot know it from the worker.
       ...(this.parts.archive && { features: { archive: true as const } }),
@@ -334,7 +356,7 @@ export class CadenzaClient {
     return await tenantUse(this.temporal, tenant, day);
   }
 
-  /** Closes the connection, if {@link createClient} made it. */
+  /** Closes the connection to Temporal, if {@link createClient} made it, and that to Redis. */
   async close(): Promise<void> {
     await this.closeOwn();
   }
@@ -347,8 +369,7 @@ export class CadenzaClient {
     const handle = this.handle<Output>(id);
     const running = await handle.startedWith();
     const same =
-      running?.agent === start.agent &&
-      canonicalJson(running.input ?? null) === canonicalJson(start.input ?? null);
+      running?.agent === start.agent && canonicalJson(asked(running)) === canonicalJson(asked(start));
     if (same) return handle;
     throw failure(
       'RunIdInUse',
@@ -365,4 +386,9 @@ async function checkInput(agent: AgentReference, input: unknown): Promise<void> 
       `The input does not fit the schema of agent "${agent.name}":\n${z.prettifyError(parsed.error)}`,
     );
   }
+}
+
+/** What a run is asked. */
+function asked({ input = null, attachments = [] }: AgentStart): Json {
+  return { input, attachments: attachments as unknown as Json };
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { agentStart, type RunOptions } from '../agent-start.ts';
+import { attachmentsProblem } from '../attachments.ts';
 import { digestText } from '../digest.ts';
 import { failure } from '../failures.ts';
 import {
@@ -11,12 +12,15 @@ import {
   type Json,
   type ReplyPart,
 } from '../protocol.ts';
-import { inputText } from '../transcript/conversation.ts';
+import { inputText, userMessage, type Said } from '../transcript/conversation.ts';
 import type { TranscriptSource } from '../transcript/read-transcript.ts';
 import { closeOpenCalls } from '../transcript/transcript.ts';
 import { chainOf, readRun } from './chain.ts';
 
-/** What a fork does otherwise than the run it comes from. */
+/**
+ * What a fork does otherwise than the run it comes from. `attachments` go with the `message`, or where there is none with the `input`, which
+ * otherwise keeps its own.
+ */
 export interface ForkOptions extends RunOptions {
   /** The turn that is asked anew, from 1. Default: the conversation as it stands is continued. */
   turn?: number;
@@ -59,12 +63,22 @@ export async function forkRun(
   workflowId: string,
   options: ForkOptions & { taskQueue: string },
 ): Promise<string> {
-  const { turn, message, model, taskQueue, id = `${workflowId}-fork-${randomUUID().slice(0, 8)}` } = options;
+  const {
+    turn,
+    message,
+    model,
+    taskQueue,
+    attachments,
+    id = `${workflowId}-fork-${randomUUID().slice(0, 8)}`,
+  } = options;
+  const problem = attachmentsProblem(attachments);
+  if (problem !== undefined) throw failure('InvalidInput', `the fork was not accepted: ${problem}`);
   const origin = await originOf(from, workflowId, options);
   const agent = typeof options.agent === 'string' ? options.agent : (options.agent?.name ?? origin.agent);
   const input = options.input ?? origin.input;
-  const items = withInput(origin.items, options.input);
-  if (message !== undefined) items.push({ type: 'message', role: 'user', text: message });
+  const attached = attachments && attachments.length > 0 ? { attachments: [...attachments] } : {};
+  const items = withInput(origin.items, options.input, message === undefined ? attached : {});
+  if (message !== undefined) items.push(userMessage({ text: message, ...attached }));
   const last = items.at(-1);
   if (last?.type === 'message' && last.role === 'assistant') {
     throw new TypeError(
@@ -75,7 +89,11 @@ export async function forkRun(
   const parts = Buffer.byteLength(text) > carriedBytes ? partsOf(text) : [];
   const conversation: Inheritance =
     parts.length > 0 ? { parts: parts.map(({ digest }) => digest) } : { items };
-  const { input: _none, ...start } = agentStart(agent, null, options);
+  const { limits, policy } = options;
+  const { input: _none, ...start } = agentStart(agent, null, {
+    ...(limits && { limits }),
+    ...(policy && { policy }),
+  });
   const { open } = origin.start;
   const argument: AgentStart = {
     ...start,
@@ -126,11 +144,17 @@ async function originOf(from: ForkSource, workflowId: string, { turn, runId }: F
   throw new TypeError(`The run "${workflowId}" has no turn ${turn}: ${known}`);
 }
 
-function withInput(items: readonly Item[], input: Json | undefined): Item[] {
-  if (input === undefined) return [...items];
-  const first: Item = { type: 'message', role: 'user', text: inputText(input) };
+function withInput(
+  items: readonly Item[],
+  input: Json | undefined,
+  attached: Pick<Said, 'attachments'>,
+): Item[] {
   const [head] = items;
-  return [first, ...(head?.type === 'message' && head.role === 'user' ? items.slice(1) : items)];
+  const asked = head?.type === 'message' && head.role === 'user' ? head : undefined;
+  if (input === undefined && !attached.attachments) return [...items];
+  const text = input === undefined ? (asked?.text ?? '') : inputText(input);
+  const { attachments = asked?.attachments } = attached;
+  return [userMessage({ text, ...(attachments && { attachments }) }), ...(asked ? items.slice(1) : items)];
 }
 
 function partsOf(text: string): ReplyPart[] {

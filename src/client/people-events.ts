@@ -40,8 +40,8 @@ function said(record: Extract<HistoryRecord, { kind: 'message' | 'said' | 'conve
     if (record.change === 'closed') return { type: 'closed', ...by };
     return { type: record.change === 'taken over' ? 'taken-over' : 'handed-back', ...by };
   }
-  const { id, text, by } = record.message;
-  if (record.kind === 'message') return { type: 'message', id, text };
+  const { id, text, attachments, by } = record.message;
+  if (record.kind === 'message') return { type: 'message', id, text, ...(attachments && { attachments }) };
   return { type: 'said', id, text, ...(by !== undefined && { by }) };
 }
 

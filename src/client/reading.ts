@@ -1,6 +1,7 @@
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import type { ApprovalDecision } from '../protocol.ts';
 import { redactJson, type Redact } from '../redaction.ts';
+import type { RedisTextReader } from './redis-text-reader.ts';
 import type { HistoryArchive, HistorySource } from '../transcript/history-events.ts';
 
 /** What the handles of a client work with besides Temporal's own. */
@@ -10,6 +11,8 @@ export interface Reading {
   archiveOnly?: boolean;
   /** Takes out of what is said to runs what must not be stored. */
   redact?: Redact;
+  /** Where the text of replies is read while it is written. */
+  texts?: RedisTextReader;
 }
 
 /** A text that is about to be sent, as it may be stored. */

@@ -1,4 +1,5 @@
 import { isGrpcServiceError } from '@temporalio/client';
+import type { Attachment } from '../attachments.ts';
 import type { PolicyRule } from '../policy.ts';
 import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
@@ -9,14 +10,17 @@ import { place, turnOf, WaitingEvents, type WaitingEvent } from './waiting-event
 
 /** One thing that happened in a run. `cursor` names its place: `events({ after: cursor })` goes on behind it. */
 export type RunEvent = { cursor: string; at: Date } & (
-  | { type: 'started'; agent: string; input: Json | undefined }
+  | { type: 'started'; agent: string; input: Json | undefined; attachments?: Attachment[] }
   /** The run goes on as a new one of the same id, as its history had become long. `turn` counts on. */
   | { type: 'continued'; turn: number }
   /** Items of the conversation were replaced by a summary, or left out, as it had become too long for the model. */
   | { type: 'compacted'; turn: number; items: number; summary?: string; usage: Usage; cost?: number }
   | { type: 'turn-started'; turn: number }
-  /** A piece of the reply while it is written, where it may be watched. The text of an attempt is void when another begins. */
-  | { type: 'text'; turn: number; attempt: number; text: string }
+  /**
+   * A piece of the reply while it is written, where it may be watched. `offset` says how many characters of the attempt's text come before it: whoever
+   * lost the connection is told from the beginning again. The text of an attempt is void when another begins.
+   */
+  | { type: 'text'; turn: number; attempt: number; offset: number; text: string }
   /** The model has answered. `attempts` over 1 says that earlier ones failed or were lost. */
   | {
       type: 'replied';
@@ -35,6 +39,7 @@ export type RunEvent = { cursor: string; at: Date } & (
       call: string;
       tool: string;
       output: Json;
+      attachments?: Attachment[];
       error: boolean;
       attempts: number;
     }
@@ -57,7 +62,7 @@ export type RunEvent = { cursor: string; at: Date } & (
       workflowId: string;
       message: string;
     }
-  | { type: 'message'; id: string; text: string }
+  | { type: 'message'; id: string; text: string; attachments?: Attachment[] }
   /** A person answered in the agent's place. */
   | { type: 'said'; id: string; text: string; by?: string }
   | { type: 'closed'; by?: string }
@@ -189,7 +194,7 @@ class Translator {
         return { type: 'tool-started', ...this.call(record.id), ...(input !== undefined && { input }) };
       }
       case 'tool-finished': {
-        const { output, error, refused, uncertain, needsDecision } = record.result;
+        const { output, attachments, error, refused, uncertain, needsDecision } = record.result;
         if (needsDecision) return undefined;
         if (uncertain) return { type: 'tool-failed', ...this.call(record.id), message: uncertain.why };
         const isError = error === true || refused === true;
@@ -197,6 +202,7 @@ class Translator {
           type: 'tool-finished',
           ...this.call(record.id),
           output,
+          ...(attachments && { attachments }),
           error: isError,
           attempts: record.attempt,
         };
@@ -239,8 +245,9 @@ class Translator {
   }
 }
 
-function started({ agent, input, continued }: AgentStart): RunEventBody {
-  return continued ? { type: 'continued', turn: continued.state.turn } : { type: 'started', agent, input };
+function started({ agent, input, attachments, continued }: AgentStart): RunEventBody {
+  if (continued) return { type: 'continued', turn: continued.state.turn };
+  return { type: 'started', agent, input, ...(attachments && { attachments }) };
 }
 
 function replied({ id, turn, attempt }: Extract<HistoryRecord, { kind: 'model-replied' }>): RunEventBody {

@@ -9,11 +9,12 @@ import {
 } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { identified } from '../agent-start.ts';
+import type { Attachment } from '../attachments.ts';
 import { failure } from '../failures.ts';
+import { messageProblem } from '../message-problem.ts';
 import type { PolicyChange, PolicyRule, RunRule } from '../policy.ts';
 import {
   callsOf,
-  messageProblem,
   names,
   parseCallId,
   type AgentStart,
@@ -22,6 +23,7 @@ import {
   type PendingApproval,
   type RunResult,
   type RunStatus,
+  type RunTotals,
   type Uncertainty,
   type UserMessage,
 } from '../protocol.ts';
@@ -33,6 +35,7 @@ import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts'
 import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
 import { rewindRun, type RewindOptions } from './rewind.ts';
+import { usageAtEnd, usageNow } from './run-usage.ts';
 import { withText } from './live-text.ts';
 import {
   describeOrArchived,
@@ -70,6 +73,12 @@ export interface DecisionOptions {
   decisionId?: string;
 }
 
+/** How a deferred call is completed. */
+export interface CompletionOptions extends DecisionOptions {
+  /** Images and files that go with the result. */
+  attachments?: readonly Attachment[];
+}
+
 /** One run, open or closed. */
 export class RunHandle<Output> {
   readonly workflowId: string;
@@ -99,6 +108,15 @@ export class RunHandle<Output> {
       if (!request) throw thrown;
       throw new WorkflowFailedError(describeCancel(request), thrown.cause, thrown.retryState);
     }
+  }
+
+  /**
+   * What the run, and those below it that have ended, have used so far; the cost is `null` where it is not known. `undefined` where nobody can say:
+   * no worker answers for an open run, or a closed one did not end by itself.
+   */
+  async usage(): Promise<RunTotals | undefined> {
+    const { state, now } = await this.status();
+    return state === 'RUNNING' ? usageNow(now) : await usageAtEnd(this.result());
   }
 
   /** Where the run stands now. A run whose workers are all away is described without what it is doing. */
@@ -134,7 +152,9 @@ export class RunHandle<Output> {
         { workflowId, ...(runId && { runId }) },
         { ...options, ...(signal && { signal }) },
       );
-    return options.text ? withText(watch, { source, payloads, workflowId }, options.signal) : watch();
+    if (!options.text) return watch();
+    const live = { source, payloads, workflowId, ...(this.reading.texts && { texts: this.reading.texts }) };
+    return withText(watch, live, options);
   }
 
   /**
@@ -143,9 +163,17 @@ export class RunHandle<Output> {
    * or too long, and where more has been said than the run could take in so far (10,000 signals, Temporal's limit): send it again
    * later. Throws Temporal's `WorkflowNotFoundError` for a run that is closed.
    */
-  async message(text: string, options: { id?: string } = {}): Promise<{ id: string }> {
+  async message(
+    text: string,
+    options: { id?: string; attachments?: readonly Attachment[] } = {},
+  ): Promise<{ id: string }> {
+    const { id = randomUUID(), attachments = [] } = options;
     const said = await redacted(text, this.reading);
-    const message: UserMessage = { id: options.id ?? randomUUID(), text: said };
+    const message: UserMessage = {
+      id,
+      text: said,
+      ...(attachments.length > 0 && { attachments: [...attachments] }),
+    };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
     try {
@@ -251,8 +279,10 @@ export class RunHandle<Output> {
    * Supplies the result of a deferred tool's call, which must fit the tool's output schema. `id` is the call's position (`turn-1.0`), or its
    * id in {@link approvals} or among the events. Throws as {@link decide} does.
    */
-  async complete(id: string, output: Json, options: DecisionOptions = {}): Promise<void> {
-    await this.decide(id, { ...options, verdict: 'result', output });
+  async complete(id: string, output: Json, options: CompletionOptions = {}): Promise<void> {
+    const { attachments = [], ...rest } = options;
+    const attached = attachments.length > 0 ? { attachments: [...attachments] } : {};
+    await this.decide(id, { ...rest, verdict: 'result', output, ...attached });
   }
 
   /** Says that a deferred tool's call came to nothing; the model is told why. */

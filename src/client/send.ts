@@ -10,11 +10,12 @@ import { msToNumber } from '@temporalio/common/lib/time.js';
 import { agentStart, type RunOptions } from '../agent-start.ts';
 import type { Duration } from '../duration.ts';
 import { failure } from '../failures.ts';
-import { messageProblem, names, type AgentStart, type UserMessage } from '../protocol.ts';
+import { messageProblem } from '../message-problem.ts';
+import { names, type AgentStart, type UserMessage } from '../protocol.ts';
 import { priorityOf } from './priority.ts';
 import type { Answer } from './answers.ts';
 
-/** How a message is sent. Limits and policy count where it begins the conversation; the limit on turns is that of one answer. */
+/** How a message is sent. Limits and policy count where it begins the conversation; the limit on turns is that of one answer. `attachments` go with the message. */
 export interface SendOptions extends RunOptions {
   /** The sender's own id, by which sending it again does nothing. Default: a random one. */
   messageId?: string;
@@ -42,9 +43,20 @@ export async function sendMessage(
   agent: string,
   conversationId: string,
   text: string,
-  { messageId = randomUUID(), idleTimeout, taskQueue, ...options }: SendOptions & { taskQueue: string },
+  {
+    messageId = randomUUID(),
+    idleTimeout,
+    taskQueue,
+    attachments,
+    ...options
+  }: SendOptions & { taskQueue: string },
 ): Promise<Omit<SentMessage, 'reply'>> {
-  const message: UserMessage = { id: messageId, text, agent };
+  const message: UserMessage = {
+    id: messageId,
+    text,
+    agent,
+    ...(attachments && attachments.length > 0 && { attachments: [...attachments] }),
+  };
   const problem = messageProblem(message);
   if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
   const { input: _none, ...start } = agentStart(agent, null, options);

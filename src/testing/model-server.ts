@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChatRequest } from './chat-protocol.ts';
 import { errorBody } from './chat-protocol.ts';
+import { findChatPartProblem } from './check-parts.ts';
 import { findRequestProblem } from './check-chat-request.ts';
 import { listenOnLoopback, readBody, sendJson } from './loopback-http.ts';
 import type { ModelAnswer } from './render-chat-reply.ts';
@@ -89,7 +90,8 @@ export async function createModelServer(options: ModelServerOptions): Promise<Mo
     const problem =
       options.check === false
         ? undefined
-        : ((responses && findResponsesProblem(responses)) ?? findRequestProblem(chat));
+        : ((responses ? findResponsesProblem(responses) : findChatPartProblem(chat.messages ?? [])) ??
+          findRequestProblem(chat));
     if (problem) return refuse(response, 400, problem);
     const aborted = AbortSignal.any([closing.signal, abortedByClient(response)]);
     const api = responses ? ('responses' as const) : ('chat' as const);

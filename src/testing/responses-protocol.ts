@@ -1,4 +1,5 @@
-import type { ChatMessage, ChatRequest, ChatTool, JsonSchema } from './chat-protocol.ts';
+import { findResponsesPartProblem } from './check-parts.ts';
+import type { ChatContentPart, ChatMessage, ChatRequest, ChatTool, JsonSchema } from './chat-protocol.ts';
 
 /** The part of OpenAI's Responses request that a server of ours reads; every other field is kept as it came. */
 export interface ResponsesRequest {
@@ -14,14 +15,20 @@ export interface ResponsesRequest {
   [field: string]: unknown;
 }
 
+interface ResponsesPart {
+  type: string;
+  text?: string;
+  [field: string]: unknown;
+}
+
 interface ResponsesInputItem {
   type?: string;
   role?: string;
-  content?: string | { type: string; text?: string }[];
+  content?: string | ResponsesPart[];
   call_id?: string;
   name?: string;
   arguments?: string;
-  output?: string;
+  output?: string | ResponsesPart[];
   [field: string]: unknown;
 }
 
@@ -62,6 +69,10 @@ export function asChatRequest(request: ResponsesRequest): ChatRequest {
 export function findResponsesProblem({ input, tools = [] }: ResponsesRequest): string | undefined {
   if (typeof input !== 'string' && !Array.isArray(input)) return "'input' must be text or an array.";
   for (const [position, item] of (typeof input === 'string' ? [] : input).entries()) {
+    const parts =
+      findResponsesPartProblem(`input[${position}].content`, item.content) ??
+      findResponsesPartProblem(`input[${position}].output`, item.output);
+    if (parts !== undefined) return parts;
     const next = input[position + 1] as ResponsesInputItem | undefined;
     const led =
       next && (next.type === 'function_call' || next.type === 'reasoning' || next.role === 'assistant');
@@ -83,14 +94,25 @@ function addItem(messages: ChatMessage[], item: ResponsesInputItem): void {
     if (last?.role === 'assistant') (last.tool_calls ??= []).push(call);
     else messages.push({ role: 'assistant', content: null, tool_calls: [call] });
   } else if (item.type === 'function_call_output') {
-    messages.push({ role: 'tool', tool_call_id: item.call_id ?? '', content: item.output ?? '' });
+    messages.push({ role: 'tool', tool_call_id: item.call_id ?? '', content: chatContent(item.output) });
   } else if (item.role !== undefined) {
     const { content = '' } = item;
     messages.push({
       role: item.role as ChatMessage['role'],
-      content: typeof content === 'string' ? content : content.map(({ text = '' }) => text).join(''),
+      content: chatContent(content),
     });
   }
+}
+
+/** Parts in the words of Chat Completions; text alone is one text. */
+function chatContent(content: string | ResponsesPart[] = ''): string | ChatContentPart[] {
+  if (typeof content === 'string') return content;
+  if (content.every(({ type }) => type === 'input_text' || type === 'output_text'))
+    return content.map(({ text = '' }) => text).join('');
+  return content.map(({ type, text = '', ...rest }): ChatContentPart => {
+    if (type === 'input_image') return { type: 'image_url', image_url: { url: rest['image_url'], ...rest } };
+    return type === 'input_file' ? { type: 'file', file: rest } : { type: 'text', text };
+  });
 }
 
 function asChatTool({ type, name = '', description, parameters, strict }: ResponsesTool): ChatTool[] {

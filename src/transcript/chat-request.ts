@@ -1,4 +1,5 @@
-import type { DefinitionSnapshot, Item, Json } from '../protocol.ts';
+import type { DefinitionSnapshot, Item, Json, ResultItem } from '../protocol.ts';
+import { chatContent } from './attachment-parts.ts';
 import { isFrom } from './provider-items.ts';
 
 /** The body of a Chat Completions request. Source: OpenAI's API reference, "Create chat completion". */
@@ -12,7 +13,9 @@ export interface ChatRequest {
 
 /** A message of a Chat Completions request. */
 export type ChatMessage =
-  | { role: 'system' | 'user'; content: string }
+  | { role: 'system'; content: string }
+  /** Parts, where images or files go along. */
+  | { role: 'user'; content: string | Json[] }
   | { role: 'assistant'; content: string | null; tool_calls?: ChatToolCall[] }
   | { role: 'tool'; tool_call_id: string; content: string };
 
@@ -81,7 +84,14 @@ function chatMessages(items: readonly Item[], definition: DefinitionSnapshot): C
   let assistant: Extract<ChatMessage, { role: 'assistant' }> | undefined;
   /** What goes with the message of a reply, which begins with it. */
   let extra: { [field: string]: Json } = {};
+  /** Results with attachments, which a tool's message cannot hold: a user's message behind the results of the turn does. */
+  let attached: ResultItem[] = [];
+  const flush = () => {
+    messages.push(...attached.map(attachmentsOfResult));
+    attached = [];
+  };
   for (const item of items) {
+    if (item.type !== 'result') flush();
     if (item.type === 'provider') {
       if (isFrom(item, definition)) extra = item.data as { [field: string]: Json };
       continue;
@@ -102,14 +112,21 @@ function chatMessages(items: readonly Item[], definition: DefinitionSnapshot): C
     assistant = undefined;
     if (item.type === 'result') {
       messages.push({ role: 'tool', tool_call_id: item.id, content: resultText(item.output) });
+      if (item.attachments) attached.push(item);
     } else if (item.role === 'assistant') {
       messages.push((assistant = { role: 'assistant', content: item.text, ...extra }));
       extra = {};
     } else {
-      messages.push({ role: 'user', content: item.text });
+      const { text, attachments } = item;
+      messages.push({ role: 'user', content: attachments ? chatContent(text, attachments) : text });
     }
   }
+  flush();
   return messages;
+}
+
+function attachmentsOfResult({ id, attachments = [] }: ResultItem): ChatMessage {
+  return { role: 'user', content: chatContent(`What belongs to the result of the call ${id}:`, attachments) };
 }
 
 /** A model may ask for a tool by a name that no tool can have; sent back as it is, the service would refuse every further turn. */

@@ -1,4 +1,5 @@
-import type { CompactDecision, DefinitionSnapshot, Item, MessageItem } from '../protocol.ts';
+import { describeAttachment, referenceLength } from '../attachments.ts';
+import type { Attachment, CompactDecision, DefinitionSnapshot, Item, MessageItem } from '../protocol.ts';
 import { resultText } from './chat-request.ts';
 import { cutText } from './cut-text.ts';
 import { modelRequest, type ModelRequest } from './model-request.ts';
@@ -9,6 +10,8 @@ const resultBytes = 4 * 1024;
 const messageBytes = 128 * 1024;
 /** Bytes up to which the first request stays as it is. */
 const headBytes = 16 * 1024;
+/** Bytes that stand for what a model makes of an attachment, about 1,000 tokens. */
+const attachmentBytes = 4 * 1024;
 const summaryMark = '[Summary of the conversation so far';
 const gapMark = '[Left out to make room';
 
@@ -78,10 +81,15 @@ export function summaryRequest(
 
 /** About how many bytes an item takes in a request. */
 export function itemBytes(item: Item): number {
-  if (item.type === 'message') return 40 + Buffer.byteLength(item.text);
+  if (item.type === 'message') return 40 + Buffer.byteLength(item.text) + attachedBytes(item.attachments);
   if (item.type === 'call') return 120 + Buffer.byteLength(item.arguments);
   if (item.type === 'provider') return 80 + JSON.stringify(item.data).length;
-  return 80 + Buffer.byteLength(resultText(item.output));
+  return 80 + Buffer.byteLength(resultText(item.output)) + attachedBytes(item.attachments);
+}
+
+/** What attachments count for: an image is some hundred to some thousand tokens, whatever its reference says. */
+function attachedBytes(attachments: readonly Attachment[] = []): number {
+  return attachments.reduce((sum, each) => sum + attachmentBytes + referenceLength(each), 0);
 }
 
 function keepsHead(item: Item | undefined): boolean {
@@ -112,11 +120,14 @@ function lastBoundary(items: readonly Item[], from: number): number | undefined 
 }
 
 function line(item: Item): string {
-  if (item.type === 'message') return JSON.stringify({ [item.role]: cutText(item.text, messageBytes) });
+  const attached = 'attachments' in item ? { attached: item.attachments?.map(describeAttachment) } : {};
+  if (item.type === 'message')
+    return JSON.stringify({ [item.role]: cutText(item.text, messageBytes), ...attached });
   if (item.type === 'call') return JSON.stringify({ call: item.name, arguments: item.arguments });
   if (item.type === 'provider') return '';
   return JSON.stringify({
     result: cutText(resultText(item.output), resultBytes),
     ...(item.error && { failed: true }),
+    ...attached,
   });
 }

@@ -1,3 +1,4 @@
+import type { Attachment } from '../attachments.ts';
 import { failure } from '../failures.ts';
 import {
   callsOf,
@@ -7,6 +8,7 @@ import {
   type DefinitionSnapshot,
   type Item,
   type Json,
+  type MessageItem,
   type ModelTurn,
   type Since,
   type ToolResult,
@@ -35,9 +37,15 @@ export interface Conversation {
   readonly measured?: { readonly tokens: number; readonly items: number };
 }
 
+/** What a message says. */
+export interface Said {
+  text: string;
+  attachments?: Attachment[];
+}
+
 /** What references of a `since` list resolve to. */
 export interface Contents {
-  input(): Json | undefined;
+  input(): { input: Json | undefined; attachments?: Attachment[] };
   /** The conversation that another run handed over. */
   inherited(): { items: readonly Item[]; input?: Json; byReference?: true };
   /** What the run that this one continues left. */
@@ -46,7 +54,7 @@ export interface Contents {
   child(call: string): Json;
   reply(id: string, digest: string): ModelTurn;
   result(id: string, digest: string): ToolResult;
-  message(id: string): string;
+  message(id: string): Said;
   /** What a person decided, by the decision's id. */
   decision(id: string): ApprovalDecision;
 }
@@ -74,8 +82,9 @@ export function extend(
   let elsewhere = base?.inherited;
   for (const ref of since) {
     if ('input' in ref) {
-      input = contents.input();
-      items.push({ type: 'message', role: 'user', text: inputText(input) });
+      const begin = contents.input();
+      input = begin.input;
+      items.push(userMessage({ ...begin, text: inputText(input) }));
     } else if ('inherited' in ref) {
       const inherited = contents.inherited();
       // What the first agent was asked stands for the input of the next.
@@ -109,14 +118,14 @@ export function extend(
       if (turn.decision.kind === 'correct')
         items.push({ type: 'message', role: 'user', text: turn.decision.problem });
     } else if ('message' in ref) {
-      const text = contents.message(ref.message);
+      const said = contents.message(ref.message);
       // The first message stands for the input of a conversation that has none.
-      if (items.length === 0) input = text;
-      items.push({ type: 'message', role: 'user', text });
+      if (items.length === 0) input = said.text;
+      items.push(userMessage(said));
     } else if ('task' in ref || 'taskFailed' in ref) {
       items.push({ type: 'message', role: 'user', text: taskEnd(ref, contents) });
     } else if ('said' in ref) {
-      items.push({ type: 'message', role: 'assistant', text: contents.message(ref.said) });
+      items.push({ type: 'message', role: 'assistant', text: contents.message(ref.said).text });
     } else {
       items.push(resultItem(ref, since, contents));
     }
@@ -148,15 +157,20 @@ function resultItem(
   since: readonly Since[],
   contents: Contents,
 ): Item {
-  const answer = (call: string, output: Json, error: unknown = false): Item => ({
+  const answer = (
+    call: string,
+    output: Json,
+    { error = false, attachments }: { error?: unknown; attachments?: Attachment[] | undefined } = {},
+  ): Item => ({
     type: 'result',
     id: callItem(call, since, contents).id,
     output,
     ...(error === true && { error }),
+    ...(attachments && { attachments }),
   });
   if ('result' in ref) {
-    const { output, error, refused } = contents.result(ref.result, ref.digest);
-    return answer(ref.result, output, error ?? refused);
+    const { output, error, refused, attachments } = contents.result(ref.result, ref.digest);
+    return answer(ref.result, output, { error: error ?? refused, attachments });
   }
   if ('child' in ref) return answer(ref.child, boundedOutput(contents.child(ref.child)));
   if ('rejected' in ref) {
@@ -166,22 +180,22 @@ function resultItem(
       : isDeferred(ref.rejected, since, contents)
         ? 'The call failed'
         : 'Not executed: a person rejected this call';
-    return answer(ref.rejected, `${what}${reason ? `: ${reason}` : '.'}`, true);
+    return answer(ref.rejected, `${what}${reason ? `: ${reason}` : '.'}`, { error: true });
   }
   if ('supplied' in ref) {
-    const { output = null } = contents.decision(ref.decision);
-    return answer(ref.supplied, boundedOutput(output));
+    const { output = null, attachments } = contents.decision(ref.decision);
+    return answer(ref.supplied, boundedOutput(output), { attachments });
   }
   if ('handedOver' in ref) return answer(ref.handedOver, handedOverText(ref.to));
   if ('noted' in ref) return answer(ref.noted, ref.text);
-  if ('failed' in ref) return answer(ref.failed, ref.why, true);
+  if ('failed' in ref) return answer(ref.failed, ref.why, { error: true });
   if ('refused' in ref) {
     const { reply, index } = parseCallId(ref.refused);
     const { decision } = replyOf(reply, since, contents);
     const plan = 'calls' in decision ? decision.calls[index] : undefined;
     if (!plan || !('refused' in plan))
       throw failure('TranscriptCorrupt', `call ${ref.refused} was not refused`);
-    return answer(ref.refused, plan.refused, true);
+    return answer(ref.refused, plan.refused, { error: true });
   }
   throw failure(
     'TranscriptCorrupt',
@@ -232,6 +246,11 @@ function callItem(id: string, since: readonly Since[], contents: Contents): Call
   const call = callsOf(replyOf(reply, since, contents).reply)[index];
   if (!call) throw failure('TranscriptCorrupt', `${reply} has no call number ${index}`);
   return call;
+}
+
+/** What a user says, as an item of the conversation. */
+export function userMessage({ text, attachments }: Said): MessageItem {
+  return { type: 'message', role: 'user', text, ...(attachments && { attachments }) };
 }
 
 /** The first message of a run: text as it is, anything else as JSON. */

@@ -1,6 +1,6 @@
 import { failure } from '../failures.ts';
+import { messageProblem } from '../message-problem.ts';
 import {
-  messageProblem,
   names,
   type AgentStart,
   type ApprovalDecision,

@@ -1,4 +1,5 @@
 import type { DefinitionSnapshot, Item, Json } from '../protocol.ts';
+import { responsesContent } from './attachment-parts.ts';
 import { callName, resultText, type RequestOptions } from './chat-request.ts';
 import { isFrom } from './provider-items.ts';
 
@@ -65,14 +66,19 @@ export function responsesRequest(
 
 function inputOf(item: Item, definition: DefinitionSnapshot): Json[] {
   switch (item.type) {
-    case 'message':
-      return [{ role: item.role, content: item.text }];
+    case 'message': {
+      const { role, text, attachments } = item;
+      return [{ role, content: attachments ? responsesContent(text, attachments) : text }];
+    }
     case 'call':
       return [
         { type: 'function_call', call_id: item.id, name: callName(item.name), arguments: item.arguments },
       ];
-    case 'result':
-      return [{ type: 'function_call_output', call_id: item.id, output: resultText(item.output) }];
+    case 'result': {
+      const text = resultText(item.output);
+      const output = item.attachments ? responsesContent(text, item.attachments) : text;
+      return [{ type: 'function_call_output', call_id: item.id, output }];
+    }
     case 'provider':
       // Another model's thoughts cannot be read by this one.
       return isFrom(item, definition) ? [item.data] : [];

@@ -1,3 +1,4 @@
+import type { Attachment } from '../attachments.ts';
 import { failure } from '../failures.ts';
 import { callId, callsOf, positionOf } from '../protocol.ts';
 import type {
@@ -9,9 +10,18 @@ import type {
   ModelTurn,
   Since,
   ToolResult,
+  UserMessage,
 } from '../protocol.ts';
 import type { CarriedConversation } from '../run-state.ts';
-import { baseOf, extend, MissingContent, type Contents, type Conversation } from './conversation.ts';
+import {
+  baseOf,
+  extend,
+  MissingContent,
+  userMessage,
+  type Contents,
+  type Conversation,
+  type Said,
+} from './conversation.ts';
 import type { HistoryRecord } from './records.ts';
 
 /**
@@ -25,10 +35,10 @@ export class Transcript implements Contents {
   private readonly tools = new Set<string>();
   private readonly results = new Map<string, ToolResult>();
   private readonly parts = new Map<string, string>();
-  private readonly messages = new Map<string, string>();
+  private readonly messages = new Map<string, Said>();
   private readonly decisions = new Map<string, ApprovalDecision>();
   private readonly children = new Map<string, Json>();
-  private start: Pick<AgentStart, 'input' | 'continued'> | undefined;
+  private start: Pick<AgentStart, 'input' | 'attachments' | 'continued'> | undefined;
   private inheritance: readonly Item[] | { parts: readonly string[] } | { gone: Error } | undefined;
   private byReference = false;
   /** So many items of a history that is gone are replaced, or there by value, in the conversation that is asked for. */
@@ -52,8 +62,8 @@ export class Transcript implements Contents {
     switch (record.kind) {
       case 'started':
         this.start = record.start;
-        for (const { id, text } of record.start.continued?.state.inbox.unseen ?? [])
-          this.messages.set(id, text);
+        for (const message of record.start.continued?.state.inbox.unseen ?? [])
+          this.messages.set(message.id, said(message));
         return;
       case 'model-scheduled':
         this.refuseDuplicate(this.scheduled, record.id);
@@ -84,7 +94,7 @@ export class Transcript implements Contents {
       case 'message':
       case 'said':
         // After a Reset the same message may stand in the history twice, in two layouts: its id is what counts.
-        if (!this.messages.has(record.message.id)) this.messages.set(record.message.id, record.message.text);
+        if (!this.messages.has(record.message.id)) this.messages.set(record.message.id, said(record.message));
         return;
       default:
     }
@@ -118,9 +128,10 @@ export class Transcript implements Contents {
     return base;
   }
 
-  input(): Json | undefined {
+  input(): { input: Json | undefined; attachments?: Attachment[] } {
     if (!this.start) throw new MissingContent('the start of the run was not read');
-    return this.start.input;
+    const { input, attachments } = this.start;
+    return { input, ...(attachments && { attachments }) };
   }
 
   reply(id: string, digest: string): ModelTurn {
@@ -182,8 +193,8 @@ export class Transcript implements Contents {
     const items = [...(conversation?.items ?? [])];
     if (id !== undefined) items.push(...this.lastReply(id), ...this.lastResults(id));
     const used = new Set([...this.scheduled.values()].flatMap((since) => since.flatMap(messageOf)));
-    for (const [message, text] of this.messages) {
-      if (!used.has(message)) items.push({ type: 'message', role: 'user', text });
+    for (const [id, message] of this.messages) {
+      if (!used.has(id)) items.push(userMessage(message));
     }
     return { items, input: conversation?.input ?? this.start?.input };
   }
@@ -201,7 +212,16 @@ export class Transcript implements Contents {
           : this.children.get(position);
       if (output === undefined) return [];
       const error = result?.error || result?.refused;
-      return [{ type: 'result', id, output, ...(error && { error: true as const }) }];
+      const attachments = result?.attachments;
+      return [
+        {
+          type: 'result',
+          id,
+          output,
+          ...(error && { error: true as const }),
+          ...(attachments && { attachments }),
+        },
+      ];
     });
   }
 
@@ -224,10 +244,10 @@ export class Transcript implements Contents {
     return output;
   }
 
-  message(id: string): string {
-    const text = this.messages.get(id);
-    if (text === undefined) throw new MissingContent(`the message ${id} is not in the history that was read`);
-    return text;
+  message(id: string): Said {
+    const message = this.messages.get(id);
+    if (!message) throw new MissingContent(`the message ${id} is not in the history that was read`);
+    return message;
   }
 
   decision(id: string): ApprovalDecision {
@@ -257,6 +277,10 @@ const missing: Item = { type: 'message', role: 'user', text: '' };
 
 /** What stands in a fork for a task that another run goes on with. */
 const inBackgroundText = 'Begun in the background by another run, which will not tell what comes of it.';
+
+function said({ text, attachments }: UserMessage): Said {
+  return { text, ...(attachments && { attachments }) };
+}
 
 function messageOf(ref: Since): string[] {
   return 'message' in ref ? [ref.message] : 'said' in ref ? [ref.said] : [];

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { codecFromEnvironment, codecServerVariables, codecVariables } from '../codec/environment.ts';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
+import { isRedisUrl } from '../redis-text.ts';
 import { defaultTaskQueue } from './create-worker.ts';
 import { limit, providerVariables, readProviders } from './provider-environment.ts';
 import { documented, text, whole } from './variables.ts';
@@ -83,6 +84,15 @@ export const environmentSchema = z.object({
     description: "Where closed runs are kept beyond Temporal's retention: a folder, or `s3://bucket/prefix`.",
     default: 'nowhere',
   }),
+  CADENZA_LIVE_TEXT_REDIS_URL: documented(
+    z.string().refine(isRedisUrl, 'it must be of the form redis://host:6379 or rediss://…').optional(),
+    {
+      description:
+        'A Redis through which [replies are seen while they are written](models.md#while-a-reply-is-written). Clients read it too.',
+      default: 'the worker itself, for its own machine',
+      secret: true,
+    },
+  ),
   OPENAI_API_KEY: documented(
     text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
     { description: "The default model provider's key.", secret: true },

@@ -2,6 +2,7 @@ export { createWorker, defaultTaskQueue, type CreateWorkerOptions } from './crea
 export { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
 export type { LiveCall, LiveText, StreamSink } from '../activities/live-text.ts';
 export type { LiveServerOptions } from './live-server.ts';
+export type { RedisSinkOptions, RedisTextOptions } from '../redis-text.ts';
 export { createTracing, type Tracing } from './tracing/create-tracing.ts';
 export type { TracingOptions } from './tracing/tracing-options.ts';
 export type { WatchdogOptions } from './watchdog/watchdog.ts';

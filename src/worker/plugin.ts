@@ -30,6 +30,7 @@ import type { TenantBudgets } from '../activities/tenant-budget.ts';
 import type { EncryptionCodec } from '../codec/encryption-codec.ts';
 import { chooseCodec, failureConverterPath, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
 import type { StreamSink } from '../activities/live-text.ts';
+import type { RedisSinkOptions } from '../redis-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
 import type { Redact } from '../redaction.ts';
 import { Archive } from '../storage/archive.ts';
@@ -38,6 +39,7 @@ import { withStorage, type StorageOptions } from '../storage/external-storage.ts
 import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { startLimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
+import { RedisTextSink } from './redis-text-sink.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
 import { drainMs, warnOfShortDrain } from './operations/drain.ts';
 import type { Tracing } from './tracing/create-tracing.ts';
@@ -65,10 +67,10 @@ export interface CadenzaOptions {
    */
   policy?: readonly WorkerRule[];
   /**
-   * Where the text of replies can be watched while it is written: a sink of one's own, or options of the worker's own server; `false`: nowhere.
-   * Default: on this machine alone.
+   * Where the text of replies can be watched while it is written: a Redis, for which `@redis/client` must be installed; a sink of one's own; or
+   * options of the worker's own server. `false`: nowhere. Default: the worker's own server, on this machine alone.
    */
-  liveText?: StreamSink | LiveServerOptions | false;
+  liveText?: StreamSink | LiveServerOptions | { redis: RedisSinkOptions } | false;
   /** Spans for runs, turns, model calls and tool calls: what `createTracing` made. A bundle made beforehand needs a plugin with it, too. */
   tracing?: Tracing;
   /**
@@ -118,6 +120,7 @@ function archiveTo(wanted: NonNullable<CadenzaOptions['archive']>): ArchiveTarge
 
 function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
   if (wanted === false) return undefined;
+  if (wanted && 'redis' in wanted) return new RedisTextSink(wanted.redis);
   return wanted && 'open' in wanted ? wanted : new LiveServer(wanted);
 }
 
@@ -184,7 +187,10 @@ export class CadenzaPlugin extends SimplePlugin {
       providers,
       options.maxConcurrentActivityTaskExecutions ?? defaultActivitySlots,
     );
-    const dataConverter = withStorage(withChosenCodec(this.codec, options.dataConverter), this.cadenza.storage);
+    const dataConverter = withStorage(
+      withChosenCodec(this.codec, options.dataConverter),
+      this.cadenza.storage,
+    );
     const { connection, namespace, identity } = options;
     this.beside = {
       ...(connection && { connection }),

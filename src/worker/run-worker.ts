@@ -54,7 +54,7 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
   const registry = createRegistry(agents);
   // Now it is known what the agents are given besides.
   redactOutput(new Redactor(serverSecrets(registry.names.flatMap((name) => registry.get(name) ?? []))));
-  const { CADENZA_OPENAI_API: api, OPENAI_BASE_URL: baseURL } = settings;
+  const { CADENZA_OPENAI_API: api, OPENAI_BASE_URL: baseURL, CADENZA_LIVE_TEXT_REDIS_URL: redis } = settings;
   const providers = Object.entries(settings.providers).map(
     ([name, options]) => [name, openaiProvider(options)] as const,
   );
@@ -80,6 +80,7 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
       ...(limits && { limits }),
     }),
     providers: Object.fromEntries(providers),
+    ...(redis !== undefined && { liveText: { redis: { url: redis } } }),
     taskQueue: settings.CADENZA_TASK_QUEUE,
     ...buildVersion(settings),
     ...(settings.CADENZA_WORKFLOWS && { workflowsPath: workflowsFile(settings.CADENZA_WORKFLOWS) }),

@@ -33,6 +33,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   const isContinued = start.continued !== undefined;
   // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
+  delete start.attachments;
   delete start.conversation;
   delete start.continued;
   run.control.open();

@@ -6,6 +6,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
+import { attachmentsProblem } from '../attachments.ts';
 import { failure } from '../failures.ts';
 import { rememberProblem, type PolicyRule, type Remember } from '../policy.ts';
 import type {
@@ -225,7 +226,9 @@ export class Approvals {
         if (uncertain || entry.deferred) return uncertain ? wasStarted : waitsForResult;
         return decision.input === undefined ? 'it needs the new arguments as "input"' : undefined;
       case 'result':
-        return decision.output === undefined ? 'it needs the result as "output"' : undefined;
+        return decision.output === undefined
+          ? 'it needs the result as "output"'
+          : attachmentsProblem(decision.attachments);
       default:
         return 'its verdict must be "approve", "reject", "edit", "result", "again" or "stop"';
     }

@@ -1,6 +1,8 @@
 import { getExternalWorkflowHandle, setHandler } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
-import { messageProblem, type Since, type UserMessage } from '../protocol.ts';
+import { referenceLength } from '../attachments.ts';
+import { messageProblem } from '../message-problem.ts';
+import type { Since, UserMessage } from '../protocol.ts';
 import type { InboxState } from '../run-state.ts';
 import { messageSignal, messageUpdate, saySignal } from './messages.ts';
 
@@ -112,7 +114,10 @@ export class Inbox {
 
   /** About how many bytes the waiting messages take. */
   get bytes(): number {
-    return this.unseen.reduce((sum, { id, text }) => sum + 30 + id.length + text.length, 0);
+    return this.unseen.reduce(
+      (sum, { id, text, attachments }) => sum + 30 + id.length + text.length + attached(attachments),
+      0,
+    );
   }
 
   /** The waiting messages, in the order in which they came: as many as one turn can name. */
@@ -165,13 +170,23 @@ export class Inbox {
     });
   }
 
-  private add({ id, text, by, said }: UserMessage): void {
+  private add({ id, text, attachments, by, said }: UserMessage): void {
     if (this.seen.has(id)) return;
     this.seen.add(id);
-    const message: UserMessage = { id, text, ...(said && { said, ...(by !== undefined && { by }) }) };
+    const message: UserMessage = {
+      id,
+      text,
+      ...(said && { said, ...(by !== undefined && { by }) }),
+      // A model's own words have none.
+      ...(!said && attachments && { attachments }),
+    };
     if (this.successor === undefined) this.unseen.push(message);
     else this.forward(this.successor, message);
     const [oldest] = this.seen;
     if (this.seen.size > mostSeen && oldest !== undefined) this.seen.delete(oldest);
   }
+}
+
+function attached(attachments: UserMessage['attachments'] = []): number {
+  return attachments.reduce((sum, each) => sum + 60 + referenceLength(each), 0);
 }

@@ -50,7 +50,7 @@ export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxi
 }
 
 async function callAgent(name: string, input: Json, options: AgentCallOptions): Promise<RunResult> {
-  const { limits, policy, tenant, concurrency, workflowId, ...childOptions } = options;
+  const { limits, policy, tenant, concurrency, attachments, workflowId, ...childOptions } = options;
   const count = (calls.get(name) ?? 0) + 1;
   calls.set(name, count);
   const id = workflowId ?? `${workflowInfo().workflowId}/${name}-${count}`;
@@ -60,6 +60,7 @@ async function callAgent(name: string, input: Json, options: AgentCallOptions): 
       ...(policy && { policy }),
       ...(tenant !== undefined && { tenant }),
       ...(concurrency && { concurrency }),
+      ...(attachments && { attachments }),
     }),
     id,
     {

@@ -28,7 +28,7 @@ const nothing = (): never => {
 
 function beginning(input: Json): Conversation {
   const contents = {
-    input: () => input,
+    input: () => ({ input }),
     inherited: nothing,
     continued: nothing,
     child: nothing,

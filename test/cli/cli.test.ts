@@ -158,3 +158,43 @@ test('every command is in docs/cli.md', async () => {
   expect(commands.length).toBeGreaterThan(15);
   for (const name of commands) expect(page, name).toContain(`cadenza ${name}`);
 });
+
+test('what was used is shown by turn, run and tree, and listed; the cost of a model without a price is unknown, never 0', async () => {
+  const below = defineAgent({ name: 'below', instructions: 'Below.', model: 'cheap' });
+  const above = defineAgent({ name: 'above', instructions: 'Above.', model: 'cheap', delegates: ['below'] });
+  const free = defineAgent({ name: 'free', instructions: 'Free.', model: 'nobody-knows' });
+  await using harness = await startHarness({
+    agents: [above, below, free],
+    prices: { cheap: { input: 1, cached: 0.5, output: 2 } },
+    respond: ({ messages }) => {
+      const usage = { input: 1_000_000, output: 500_000, cached: 200_000, reasoning: 100_000 };
+      const asks = messageText(messages[0]) === 'Above.' && messages.length === 2;
+      return asks
+        ? { toolCalls: [{ name: 'ask_below', arguments: { task: 'x' } }], usage }
+        : { text: 'done', usage };
+    },
+  });
+  const run = await harness.client.start(above, 'go');
+  expect(await run.result()).toMatchObject({ turns: 3, cost: 5.7 });
+  expect(await run.usage()).toMatchObject({ turns: 3, cost: 5.7, usage: { cached: 600_000 } });
+  const unknown = await harness.client.start(free, 'go');
+  expect((await unknown.result()).cost).toBeNull();
+  const [shown, page, other, otherPage] = await Promise.all([
+    cadenza(['show', run.workflowId]),
+    cadenza(['show', run.workflowId, '--html']),
+    cadenza(['show', unknown.workflowId]),
+    cadenza(['show', unknown.workflowId, '--html']),
+  ]);
+  const sum = '3000000 in (600000 cached), 1500000 out (300000 reasoning)';
+  expect(shown.stdout).toContain(`3 turns, tokens: ${sum}, cost: $5.7000`);
+  expect(page.stdout).toContain(`${sum}, $5.7000`);
+  expect(page.stdout).toContain('1000000 in (200000 cached), 500000 out (100000 reasoning), $1.9000');
+  expect(other.stdout).toContain('cost: unknown');
+  expect(otherPage.stdout).toContain('cost unknown');
+  expect(other.stdout + otherPage.stdout).not.toContain('$0');
+  await expect
+    .poll(async () => (await cadenza(['list', '--usage', '--limit', '100'])).stdout, { timeout: 60_000 })
+    .toMatch(new RegExp(`nobody|free .* 1 .*1000000 in .* unknown +${unknown.workflowId}`));
+  const { stdout } = await cadenza(['list', '--agent', 'above', '--usage', '--json', '--limit', '100']);
+  expect(stdout).toMatch(/"turns":3|"cost":5.7/);
+}, 180_000);

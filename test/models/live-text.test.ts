@@ -1,37 +1,10 @@
-import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { defineAgent } from 'cadenza';
 import { openaiProvider } from 'cadenza/worker';
 import type { RunEvent } from 'cadenza/client';
 import { startHarness } from '../support/harness.ts';
 import { eventsOf } from '../support/histories.ts';
-
-/** A model that writes what the test says, when it says it. */
-async function slowModel() {
-  const asked: ServerResponse[] = [];
-  const server = createServer((_request, response) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.flushHeaders();
-    asked.push(response);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return {
-    baseURL: `http://127.0.0.1:${port}/v1`,
-    asked,
-    write: (response: ServerResponse | undefined, content: string, finish?: string) => {
-      const choice = { index: 0, delta: { content }, ...(finish && { finish_reason: finish }) };
-      response?.write(`data: ${JSON.stringify({ choices: [choice] })}\n\n`);
-      if (finish) response?.end('data: [DONE]\n\n');
-    },
-    [Symbol.dispose]: () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
+import { slowModel } from '../support/slow-model.ts';
 
 test('R2 R5: the text of a reply is seen while it is written; that of a lost attempt is void; nothing of it is in the history', async () => {
   using model = await slowModel();
@@ -51,6 +24,7 @@ test('R2 R5: the text of a reply is seen while it is written; that of a lost att
   await expect.poll(() => model.asked.length, { timeout: 20_000 }).toBe(1);
   model.write(model.asked[0], 'Once upon ');
   await expect.poll(() => texts(1).join(''), { timeout: 20_000 }).toBe('Once upon ');
+  expect(seen.at(-1)).toMatchObject({ type: 'text', turn: 1, attempt: 1 });
   model.write(model.asked[0], 'a time');
   await expect.poll(() => texts(1).join(''), { timeout: 20_000, interval: 10 }).toBe('Once upon a time');
   // The connection breaks, and the call is made again.
@@ -62,6 +36,12 @@ test('R2 R5: the text of a reply is seen while it is written; that of a lost att
   for await (const event of run.events({ text: true })) {
     if (event.type !== 'text') continue;
     expect(event).toMatchObject({ turn: 1, attempt: 2, text: 'There was "one"\n\n' });
+    break;
+  }
+  // So does who comes back in the middle of a turn.
+  const begun = seen.find(({ type }) => type === 'turn-started')?.cursor ?? '';
+  for await (const event of run.events({ text: true, after: begun })) {
+    expect(event).toMatchObject({ type: 'text', turn: 1, attempt: 2, text: 'There was "one"\n\n' });
     break;
   }
   model.write(model.asked[1], 'day.', 'stop');

@@ -1,20 +1,21 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, test } from 'vitest';
 import { defineAgent, type McpServer } from 'cadenza';
+import { createPayloadReader, type CadenzaClient } from 'cadenza/client';
 import { createRegistry } from 'cadenza/worker';
+import type { ModelTurn } from '../../src/protocol.ts';
+import { RecordReader } from '../../src/transcript/records.ts';
 import { messageText, type ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel, type ModelServerRequest } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
+import { freePort, installed } from '../support/mcp.ts';
+import { eventsOf } from '../support/histories.ts';
 
-const installed = (name: string) =>
-  fileURLToPath(new URL(`../../node_modules/@modelcontextprotocol/${name}/dist/index.js`, import.meta.url));
 const everything: McpServer = {
   name: 'everything',
   command: process.execPath,
@@ -189,7 +190,15 @@ test('R4: the catalogue is read once, and again when the server says that it cha
   });
   const run = await harness.client.start(agent, 'go');
   expect((await run.result()).output).toBe('grown | new');
-  expect(harness.server.requests.map(({ body }) => toolNames(body)?.length)).toEqual([2, 3, 3]);
+  expect(harness.server.requests.map(({ body }) => toolNames(body)?.length)).toEqual([4, 5, 5]);
+  // Its digest stands with each reply, and what it was with the first that used it.
+  const turns = await modelTurns(harness.client, run.workflowId);
+  const digests = turns.map(({ definition }) => definition);
+  expect(digests[0]).not.toBe(digests[1]);
+  expect(digests[1]).toBe(digests[2]);
+  expect(
+    turns.map(({ snapshot }) => snapshot?.tools.map(({ name }) => name).includes('fragile_grown')),
+  ).toEqual([false, true, undefined]);
   expect(readFileSync(starts, 'utf8').trim().split('\n')).toHaveLength(1);
 });
 
@@ -230,13 +239,15 @@ test('servers that are declared wrongly are found when the worker starts', () =>
   );
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+async function modelTurns(client: CadenzaClient, workflowId: string): Promise<ModelTurn[]> {
+  const { loadedDataConverter, namespace } = client.temporal.options;
+  const records = new RecordReader(createPayloadReader(loadedDataConverter, { namespace, workflowId }));
+  const turns: ModelTurn[] = [];
+  for (const event of await eventsOf(client, workflowId)) {
+    const record = await records.read(event);
+    if (record?.kind === 'model-replied') turns.push(record.turn);
+  }
+  return turns;
 }
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -27,6 +27,8 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
     may: ['./protocol.ts', '@temporalio/common'],
     mayNot: ['zod', './digest.ts', 'node:crypto'],
   },
+  'src/attachments.ts': { may: [], mayNot: ['zod', './digest.ts', 'node:crypto', '@redis/client'] },
+  'src/message-problem.ts': { may: ['./attachments.ts'], mayNot: ['zod', './digest.ts', 'node:crypto'] },
   'src/summary.ts': { may: ['./protocol.ts'], mayNot: ['./digest.ts', 'node:util'] },
   'src/workflows/agent.ts': {
     may: [
@@ -35,6 +37,8 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '../protocol.ts',
       '../failures.ts',
       '../summary.ts',
+      '../attachments.ts',
+      '../message-problem.ts',
       '../trace-context.ts',
       '../provider-limits.ts',
       '@temporalio/workflow',
@@ -48,6 +52,7 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       'fs',
       '../digest.ts',
       '../agents/registry.ts',
+      '../redis-client.ts',
       '../activities/index.ts',
       '../transcript/transcript.ts',
       '../client/client.ts',

@@ -11,7 +11,13 @@ import {
   type WorkflowBundle,
 } from '@temporalio/worker';
 import { codecFromEnvironment, withCodec } from 'cadenza/codec';
-import { CadenzaPlugin, openaiProvider, type CadenzaOptions, type ProviderLimits } from 'cadenza/worker';
+import {
+  CadenzaPlugin,
+  openaiProvider,
+  type CadenzaOptions,
+  type ModelProvider,
+  type ProviderLimits,
+} from 'cadenza/worker';
 import { CadenzaClient } from 'cadenza/client';
 import {
   createModelServer,
@@ -23,6 +29,8 @@ import { connectToTemporal } from './temporal.ts';
 /** What a test says of its worker and its model. */
 export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   respond: ModelServerOptions['respond'];
+  /** Asked instead of the model server. */
+  provider?: ModelProvider;
   latencyMs?: number;
   /** Whether replies are streamed. Default `false`: the bytes of requests are compared. */
   stream?: boolean;
@@ -80,15 +88,17 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const plugin = new CadenzaPlugin({
     ...cadenza,
     codec,
-    provider: openaiProvider({
-      apiKey: 'test-key',
-      baseURL: server.baseURL,
-      model: 'test-model',
-      api,
-      stream,
-      streamIdle,
-      ...(limits && { limits }),
-    }),
+    provider:
+      options.provider ??
+      openaiProvider({
+        apiKey: 'test-key',
+        baseURL: server.baseURL,
+        model: 'test-model',
+        api,
+        stream,
+        streamIdle,
+        ...(limits && { limits }),
+      }),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.
   const own =

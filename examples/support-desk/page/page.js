@@ -10,6 +10,8 @@ const agents = new Map();
 const calls = new Map();
 /** The runs of this conversation in which a call has begun to wait for a person. */
 const waitingRuns = new Set();
+/** By a run's workflow id, the reply that is being written. */
+const drafts = new Map();
 let conversation = decodeURIComponent(location.hash.slice(1));
 let events;
 let taken = false;
@@ -70,7 +72,28 @@ function endCall({ workflowId, call }, failed, output) {
   known.line.replaceChildren(details);
 }
 
+/** Shows a piece of a reply while it is written. Another attempt begins it anew, and so does a connection that was lost. */
+function write({ workflowId, turn, attempt, offset, text }) {
+  const which = `${turn}.${attempt}`;
+  if (drafts.get(workflowId)?.which !== which) {
+    drop(workflowId);
+    const words = document.createTextNode('');
+    const who = element('b', '', agents.get(workflowId) ?? 'agent');
+    const line = element('li', 'bubble agent draft', who, words);
+    drafts.set(workflowId, { which, words, line });
+    add(line);
+  }
+  const { words } = drafts.get(workflowId);
+  words.data = words.data.slice(0, offset) + text;
+}
+
+function drop(workflowId) {
+  drafts.get(workflowId)?.line.remove();
+  drafts.delete(workflowId);
+}
+
 function replied({ workflowId, decision, reply }) {
+  drop(workflowId);
   find('doing').textContent = '';
   const text = reply.flatMap((item) => (item.type === 'message' ? [item.text] : [])).join('\n');
   if (decision === 'output') bubble('agent', agents.get(workflowId) ?? 'agent', text);
@@ -82,6 +105,7 @@ const handlers = {
   'turn-started': ({ workflowId }) => {
     find('doing').textContent = `${agents.get(workflowId) ?? 'The agent'} is thinking…`;
   },
+  text: write,
   replied,
   message: ({ text }) => bubble('customer', 'Customer', text),
   said: ({ text, by }) => bubble('person', by ?? 'Colleague', text),
@@ -109,7 +133,10 @@ const handlers = {
     note(`${by ?? 'A colleague'} has handed back`);
   },
   closed: ({ by }) => note(`Closed by ${by ?? 'a colleague'}`),
-  ended: ({ how, failure }) => note(`The run ${how}: ${failure?.message ?? ''}`),
+  ended: ({ workflowId, how, failure }) => {
+    drop(workflowId);
+    note(`The run ${how}: ${failure?.message ?? ''}`);
+  },
 };
 
 function follow() {

@@ -45,11 +45,31 @@ export class McpConnection {
     return await this.catalogue;
   }
 
-  /** Calls a tool, once. What breaks in the middle is thrown as it is: the call may have taken effect. */
+  /**
+   * Calls a tool, once. What breaks in the middle is thrown as it is: the call may have taken effect. Throws `McpUnavailable` where it did not
+   * reach the server.
+   */
   async call(name: string, input: Record<string, unknown>, signal: AbortSignal): Promise<McpResult> {
-    const client = await this.connected();
-    const options = { signal, timeout: longestMs };
-    const result = await client.callTool({ name, arguments: input }, undefined, options);
+    const send = async () => {
+      const client = await this.connected();
+      try {
+        const options = { signal, timeout: longestMs };
+        return await client.callTool({ name, arguments: input }, undefined, options);
+      } catch (thrown) {
+        // What a server answers for itself says nothing against the connection to it.
+        if (!signal.aborted && !isAnswer(thrown)) await this.drop(client);
+        throw thrown;
+      }
+    };
+    const result = await send()
+      // A server that was started anew knows no older sessions: it has done nothing, and is to be greeted again.
+      .catch(async (thrown: unknown) => {
+        if (!isSessionGone(thrown)) throw thrown;
+        return await send();
+      })
+      .catch((thrown: unknown) => {
+        throw isUnreached(thrown) ? this.unavailable(thrown) : thrown;
+      });
     const {
       content = [],
       structuredContent,
@@ -71,6 +91,15 @@ export class McpConnection {
     await client?.close().catch(() => undefined);
   }
 
+  /** Gives up a connection that broke, unless there is another already. */
+  private async drop(client: Client): Promise<void> {
+    if ((await this.client?.catch(() => undefined)) !== client) return;
+    this.client = undefined;
+    this.catalogue = undefined;
+    // Nobody waits for a server that may be gone.
+    void client.close().catch(() => undefined);
+  }
+
   private async connected(): Promise<Client> {
     this.client ??= this.connect().catch((thrown: unknown) => {
       this.client = undefined;
@@ -83,10 +112,7 @@ export class McpConnection {
     this.catalogue = undefined;
     const [{ Client: McpClient }, { ToolListChangedNotificationSchema }] = await load();
     const client = new McpClient({ name: 'cadenza', version: '0.1.0' });
-    client.onclose = () => {
-      this.client = undefined;
-      this.catalogue = undefined;
-    };
+    client.onclose = () => void this.drop(client);
     client.setNotificationHandler(ToolListChangedNotificationSchema, () => {
       this.catalogue = undefined;
     });
@@ -150,4 +176,28 @@ async function readCatalogue(client: Client): Promise<OfferedTool[]> {
     if (cursor === undefined) return tools;
   }
   throw new Error(`its catalogue has more than ${mostPages} pages`);
+}
+
+/** Whether the server answered in the protocol's own words: an error of JSON-RPC, whose codes are negative. */
+function isAnswer(thrown: unknown): boolean {
+  const { code } = (thrown ?? {}) as { code?: unknown };
+  return typeof code === 'number' && code < -1;
+}
+
+/** Whether the server knows the session no more; the protocol says 404, and its authors' own server 400. */
+function isSessionGone(thrown: unknown): boolean {
+  const { code, message = '' } = (thrown ?? {}) as { code?: unknown; message?: string };
+  return code === 404 || (code === 400 && /session/i.test(message));
+}
+
+const unreached = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+/** Whether a request did not get to the server, so that nothing has happened. */
+function isUnreached(thrown: unknown): boolean {
+  for (let error = thrown, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth += 1) {
+    const { code, errors = [] } = error as { code?: unknown; errors?: unknown[] };
+    if (typeof code === 'string' && unreached.has(code)) return true;
+    if (errors.length > 0 && errors.every(isUnreached)) return true;
+  }
+  return false;
 }

@@ -108,7 +108,13 @@ async function streamed(client: OpenAI, asked: ModelRequest, options: StreamOpti
             { signal },
           )
           .withResponse();
-  if (response.headers.get('content-type')?.includes('application/json')) return await response.json();
+  const type = response.headers.get('content-type');
+  if (type?.includes('application/json')) return await response.json();
+  // A page of a proxy or of a login: no reply, and none after an hour either.
+  if (type?.includes('text/html')) {
+    await response.body?.cancel();
+    return undefined;
+  }
   const collector = asked.api === 'responses' ? new ResponsesCollector() : new ChatCollector();
   return await readStream(data, collector, options);
 }

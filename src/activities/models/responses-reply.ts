@@ -45,8 +45,10 @@ export function parseResponse(
   const { data } = responseSchema.safeParse(value);
   if (!data) return undefined;
   const { status, error, incomplete_details: incomplete, usage } = data;
-  if (status === 'failed' || (error && status !== 'completed')) {
-    return { failed: { code: error?.code ?? 'failed', message: error?.message ?? 'the response failed' } };
+  const isUnfinished = ['failed', 'cancelled', 'queued', 'in_progress'].includes(status ?? '');
+  if (isUnfinished || (error && status !== 'completed')) {
+    const { code, message: said } = error ?? {};
+    return { failed: { code: code ?? status ?? 'failed', message: said ?? 'the response was not finished' } };
   }
   const { items, refusal } = readOutput(data.output, source);
   const cached = usage?.input_tokens_details?.cached_tokens;

@@ -1,5 +1,8 @@
 import { failure } from '../../failures.ts';
 
+/** How long a complete reply is waited for what servers send behind it: usage, the end of the stream. Milliseconds. */
+const afterwordMs = 5_000;
+
 /** How a reply is read while the model still writes it. */
 export interface StreamOptions {
   signal: AbortSignal;
@@ -17,11 +20,14 @@ export interface Collector {
   readonly answer: unknown;
   /** Whether the model has begun to write. */
   readonly begun: boolean;
+  /** Whether nothing comes behind the answer. */
+  readonly isOver: boolean;
 }
 
 /**
  * Reads a streamed reply to its end; `undefined` where nothing in it was a piece of a reply, as in a page of a proxy. Throws `ModelUnavailable`, to
- * be repeated, where it stands still or ends before it is complete.
+ * be repeated, where it stands still or ends before it is complete. One that is complete is
+ * taken however its stream ends: it is paid for.
  */
 export async function readStream(
   stream: AsyncIterable<unknown>,
@@ -31,14 +37,18 @@ export async function readStream(
   const pieces = stream[Symbol.asyncIterator]();
   let isReply = false;
   try {
-    for (;;) {
+    while (!collector.isOver) {
+      const patience = collector.answer === undefined ? idleMs : Math.min(idleMs, afterwordMs);
       // Before its first word a model may think for as long as it may take altogether.
-      const next = await within(pieces.next(), collector.begun ? idleMs : undefined, signal);
+      const next = await within(pieces.next(), collector.begun ? patience : undefined, signal);
       if (next.done) break;
       isReply ||= typeof next.value === 'object' && next.value !== null;
       const text = collector.add(next.value);
       if (text !== '') onText?.(text);
     }
+  } catch (thrown) {
+    signal.throwIfAborted();
+    if (collector.answer === undefined) throw thrown;
   } finally {
     // Whoever leaves early closes the connection; nobody waits for how that goes.
     void pieces.return?.().catch(() => undefined);
@@ -85,6 +95,8 @@ interface ToolCallDelta {
 /** Collects the chunks of a chat completion. Of several choices the first counts. */
 export class ChatCollector implements Collector {
   begun = false;
+  /** The usage comes last, from servers that count. */
+  readonly isOver = false;
   private content: string | undefined;
   private refusal = '';
   private readonly calls = new Map<
@@ -117,7 +129,8 @@ export class ChatCollector implements Collector {
     if (refusal != null) this.refusal += refusal;
     if (details) this.details.push(...details);
     for (const call of calls ?? []) this.addCall(call);
-    this.begun ||= Boolean(content) || Boolean(refusal) || (calls?.length ?? 0) > 0;
+    this.begun ||=
+      Boolean(content) || Boolean(refusal) || (calls?.length ?? 0) > 0 || this.finishReason !== undefined;
     return content ?? '';
   }
 
@@ -154,6 +167,7 @@ export class ChatCollector implements Collector {
 /** Takes the events of a response, the last of which holds all of it. */
 export class ResponsesCollector implements Collector {
   begun = false;
+  isOver = false;
   answer: unknown;
 
   add(piece: unknown): string {
@@ -166,7 +180,7 @@ export class ResponsesCollector implements Collector {
     if (type === 'error')
       throw failure('ModelUnavailable', `the provider gave up: ${String(message).slice(0, 500)}`);
     if (type === 'response.completed' || type === 'response.incomplete' || type === 'response.failed')
-      this.answer = response;
+      [this.answer, this.isOver] = [response, response !== undefined];
     if (type?.endsWith('.delta')) this.begun = true;
     return type === 'response.output_text.delta' && typeof delta === 'string' ? delta : '';
   }

@@ -20,4 +20,9 @@ server.registerTool('grow', { description: 'Grows another tool.' }, () => {
   server.registerTool('grown', { description: 'Is new.' }, () => text('new'));
   return text('grown');
 });
+const fleeting = server.registerTool('fleeting', { description: 'Goes away.' }, () => text('still there'));
+server.registerTool('shrink', { description: 'Takes a tool away.' }, () => {
+  fleeting.remove();
+  return text('gone');
+});
 await server.connect(new StdioServerTransport());
