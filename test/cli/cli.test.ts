@@ -175,8 +175,9 @@ test('what was used is shown by turn, run and tree, and listed; the cost of a mo
     },
   });
   const run = await harness.client.start(above, 'go');
-  expect(await run.result()).toMatchObject({ turns: 3, cost: 5.7 });
-  expect(await run.usage()).toMatchObject({ turns: 3, cost: 5.7, usage: { cached: 600_000 } });
+  const cost = expect.closeTo(5.7) as number;
+  expect(await run.result()).toMatchObject({ turns: 3, cost });
+  expect(await run.usage()).toMatchObject({ turns: 3, cost, usage: { cached: 600_000 } });
   const unknown = await harness.client.start(free, 'go');
   expect((await unknown.result()).cost).toBeNull();
   const [shown, page, other, otherPage] = await Promise.all([
@@ -194,7 +195,7 @@ test('what was used is shown by turn, run and tree, and listed; the cost of a mo
   expect(other.stdout + otherPage.stdout).not.toContain('$0');
   await expect
     .poll(async () => (await cadenza(['list', '--usage', '--limit', '100'])).stdout, { timeout: 60_000 })
-    .toMatch(new RegExp(`nobody|free .* 1 .*1000000 in .* unknown +${unknown.workflowId}`));
+    .toMatch(new RegExp(`free +completed .* 1 +1000000 in .* unknown +${unknown.workflowId}`));
   const { stdout } = await cadenza(['list', '--agent', 'above', '--usage', '--json', '--limit', '100']);
-  expect(stdout).toMatch(/"turns":3|"cost":5.7/);
+  expect(stdout).toContain('"turns":3');
 }, 180_000);
