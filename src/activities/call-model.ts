@@ -6,7 +6,7 @@ import { describeThrown, failure } from '../failures.ts';
 import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
 import type { Conversation } from '../transcript/conversation.ts';
 import { askForTenant } from './ask-for-tenant.ts';
-import { carry, sizeOf } from './carry-conversation.ts';
+import { carry } from './carry-conversation.ts';
 import { checkValue, decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { guardInput, guardOutput } from './guardrails.ts';
@@ -17,7 +17,7 @@ import { redactReply } from './redact.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 
-/** Largest reply stored as one payload; the server's limit for one is 2 MB, after encoding. */
+/** Largest turn, with what was decided, stored as one payload; the server's limit for one is 2 MB, after encoding. */
 const largestReply = 1024 * 1024;
 const partLength = 256 * 1024;
 /** How long a model call lasts before it says where its text can be watched. */
@@ -88,8 +88,8 @@ export async function callModel(
     };
     store.remember(runId, context.info.activityId, turn, text.length);
     dependencies.metrics.turn(input.agent, definition.snapshot.model);
-    const carried = decision.kind === 'handoff' ? sizeOf(decision.carried) : 0;
-    return Buffer.byteLength(text) + carried > largestReply ? await storeInParts(context, turn, text) : turn;
+    const bytes = Buffer.byteLength(JSON.stringify(turn));
+    return bytes > largestReply ? await storeInParts(context, turn, text) : turn;
   };
   try {
     return await whileAlive(dependencies.watch, work, {

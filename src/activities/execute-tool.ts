@@ -25,10 +25,18 @@ import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 import type { Redactor } from './secrets.ts';
 
+/**
+ * Workers that may die, or stop answering, while they run one call: a tool that ends its process, or takes all its memory, must not go through all of
+ * a fleet, time and again. Five by chance, one after the other, are rare.
+ */
+const mostLostWorkers = 5;
+
 /** What heartbeats carry from one attempt to the next. */
 interface AttemptRecord {
   /** Attempts that the tool itself failed; those that a dead worker cut short do not count. */
   failures: number;
+  /** Attempts of whose end a worker has told, in whatever way they failed: of the others nothing more was heard. */
+  told: number;
   progress?: unknown;
 }
 
@@ -59,25 +67,45 @@ export async function executeTool(
   dependencies: ActivityDependencies,
   input: ExecuteToolInput,
 ): Promise<ToolResult> {
-  const record: AttemptRecord = { failures: 0 };
+  const record: AttemptRecord = { failures: 0, told: 0 };
   return await whileAlive(
     dependencies.watch,
     async (context, tracked) => {
-      record.failures = (context.info.heartbeatDetails as AttemptRecord | undefined)?.failures ?? 0;
-      const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
-      // A tool of the agent's own needs no server of others'.
-      const registered = known.tools.has(input.tool) ? known : await dependencies.mcp.extend(known);
-      const running = { context, tracked, record, from: Date.now(), busy: false };
-      const place = { kind: 'error', agent: input.agent, tool: input.tool } as const;
-      const outcome = await attempt(dependencies, registered, input, running).catch(
-        async (thrown: unknown) => {
-          throw await redactFailure(thrown, dependencies.redact, place);
-        },
-      );
-      return await toResult(dependencies, outcome, input, context);
+      const before = context.info.heartbeatDetails as Partial<AttemptRecord> | undefined;
+      record.failures = before?.failures ?? 0;
+      record.told = before?.told ?? record.failures;
+      try {
+        return await executeOnce(dependencies, input, {
+          context,
+          tracked,
+          record,
+          from: Date.now(),
+          busy: false,
+        });
+      } catch (thrown) {
+        record.told += 1;
+        context.heartbeat(record);
+        throw thrown;
+      }
     },
     { name: input.tool, details: () => record },
   );
+}
+
+async function executeOnce(
+  dependencies: ActivityDependencies,
+  input: ExecuteToolInput,
+  running: Running,
+): Promise<ToolResult> {
+  const { context } = running;
+  const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+  // A tool of the agent's own needs no server of others'.
+  const registered = known.tools.has(input.tool) ? known : await dependencies.mcp.extend(known);
+  const place = { kind: 'error', agent: input.agent, tool: input.tool } as const;
+  const outcome = await attempt(dependencies, registered, input, running).catch(async (thrown: unknown) => {
+    throw await redactFailure(thrown, dependencies.redact, place);
+  });
+  return await toResult(dependencies, outcome, input, context);
 }
 
 async function attempt(
@@ -101,6 +129,11 @@ async function attempt(
   // A tool that lost its code since it was approved has nothing to run.
   if (judged && (judged.deferred || judged.digest !== input.approved)) return { needsDecision: judged };
   const effect = tool.tool.effect ?? 'once';
+  const lost = context.info.attempt - 1 - record.told;
+  if (effect !== 'once' && lost >= mostLostWorkers)
+    return {
+      error: `The tool "${input.tool}" is not started again: ${lost} workers died, or stopped answering, while they ran this call`,
+    };
   // Before the history is read, which proves that the attempt is not over: a worker that freezes meanwhile wakes to a deadline that has passed.
   running.from = Date.now();
   const before = effect === 'once' && (await startedBefore(input, context));
@@ -118,7 +151,6 @@ async function attempt(
     if (effect === 'once') return uncertain(tool, said, running.busy ? againFrom(context) : undefined);
     record.failures += 1;
     if (record.failures >= input.attempts) return { error: said };
-    context.heartbeat(record);
     throw failure('ToolAttemptFailed', said, { cause: toError(thrown) });
   }
 }

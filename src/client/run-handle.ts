@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import {
   WorkflowFailedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
   type Client,
   type WorkflowExecutionDescription,
   type WorkflowHandle,
@@ -224,7 +226,7 @@ export class RunHandle<Output> {
 
   /**
    * Decides on a call that waits: `id` and `digest` are those of {@link approvals}. Throws a `WorkflowUpdateFailedError`, whose cause
-   * has the type `DecisionRefused`, for a call that does not wait, was decided, has changed, or for arguments that do not fit.
+   * has the type `DecisionRefused`, for a call that does not wait, was decided, has changed, whose run has ended, or for arguments that do not fit.
    */
   async decide(
     id: string,
@@ -234,9 +236,15 @@ export class RunHandle<Output> {
     const rest = await redactedDecision(given, this.reading);
     const [workflowId, call] = splitApprovalId(id, this.workflowId);
     const argument: ApprovalDecision = { ...rest, id: decisionId, call };
-    await this.client.workflow
-      .getHandle(workflowId)
-      .executeUpdate(names.decide, { updateId: decisionId, args: [argument] });
+    try {
+      await this.client.workflow
+        .getHandle(workflowId)
+        .executeUpdate(names.decide, { updateId: decisionId, args: [argument] });
+    } catch (thrown) {
+      if (!(thrown instanceof WorkflowNotFoundError)) throw thrown;
+      const why = `the run "${workflowId}" has ended, or was never there`;
+      throw new WorkflowUpdateFailedError('Workflow Update failed', failure('DecisionRefused', why));
+    }
   }
 
   /**

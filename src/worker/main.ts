@@ -8,6 +8,8 @@ import '../node-version.ts';
 
 try {
   // Loaded only when the version is known to be right: some of what it imports does not even link on older ones.
+  const { surviveStrayRejections } = await import('./stray-rejections.ts');
+  surviveStrayRejections();
   const { runWorker } = await import('./run-worker.ts');
   await runWorker();
 } catch (thrown) {

@@ -26,6 +26,8 @@ export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   latencyMs?: number;
   /** Whether replies are streamed. Default `false`: the bytes of requests are compared. */
   stream?: boolean;
+  /** Milliseconds for which a streamed reply may stand still. Default 300. */
+  streamIdle?: number;
   /** How the model server is asked. Default: Chat Completions. */
   api?: 'chat' | 'responses';
   dataConverter?: DataConverter;
@@ -60,6 +62,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     latencyMs,
     api = 'chat',
     stream = false,
+    streamIdle = 300,
     dataConverter,
     workflows,
     worker: workerOptions,
@@ -80,7 +83,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
       model: 'test-model',
       api,
       stream,
-      streamIdle: 300,
+      streamIdle,
     }),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.
