@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { vi } from 'vitest';
@@ -16,17 +16,49 @@ export interface S3Server {
 
 const own = fileURLToPath(new URL('../../.cache/moto', import.meta.url));
 const installed = join(own, 'bin', 'moto_server');
+/** There when the installation is whole. */
+const ready = join(own, 'installed');
+const lock = `${own}.lock`;
+const installedWithinMs = 200_000;
 
 /** moto's server: where the environment or the PATH says, or installed by pip into this repository's cache; `undefined` without Python. */
 function findMoto(): string | undefined {
   const named = process.env['CADENZA_MOTO_SERVER'];
   if (named !== undefined) return named;
   if (spawnSync('moto_server', ['--help']).status === 0) return 'moto_server';
-  if (existsSync(installed)) return installed;
-  if (spawnSync('python3', ['-m', 'venv', own]).status !== 0) return undefined;
-  const pip = spawnSync(join(own, 'bin', 'pip'), ['install', '--quiet', 'moto[server,s3]>=5,<6']);
-  if (pip.status !== 0) throw new Error(`moto could not be installed: ${pip.stderr.toString()}`);
+  if (existsSync(ready)) return installed;
+  if (spawnSync('python3', ['-c', 'import venv, ensurepip']).status !== 0) return undefined;
+  // Test files run side by side, and one of them installs it.
+  mkdirSync(dirname(own), { recursive: true });
+  for (const last = Date.now() + installedWithinMs; !existsSync(ready); sleep(500)) {
+    try {
+      mkdirSync(lock);
+    } catch {
+      if (Date.now() > last) throw new Error(`another process has not installed moto; remove ${lock}`);
+      continue;
+    }
+    try {
+      install();
+    } finally {
+      rmdirSync(lock);
+    }
+  }
   return installed;
+}
+
+function install(): void {
+  for (const [command, ...args] of [
+    ['python3', '-m', 'venv', own],
+    [join(own, 'bin', 'pip'), 'install', '--quiet', 'moto[server,s3]>=5,<6'],
+  ] as const) {
+    const { status, stderr } = spawnSync(command, args);
+    if (status !== 0) throw new Error(`moto could not be installed: ${stderr.toString()}`);
+  }
+  writeFileSync(ready, '');
+}
+
+function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
 /** Starts moto with a bucket, and sets credentials for it in this process's environment; `undefined` where there is no Python. */

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
 import { defineAgent } from 'cadenza';
-import type { RunHandle } from 'cadenza/client';
+import type { HistoryEvent, RunHandle } from 'cadenza/client';
 import { slotsId } from '../../src/tenancy.ts';
+import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness, type Harness } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
@@ -42,6 +43,10 @@ async function startBusy(): Promise<{
     most: () => most,
     letGo: (who) => gateOf(who).open(),
   };
+}
+
+function storedActivity({ activityTaskScheduledEventAttributes: scheduled }: HistoryEvent): string {
+  return scheduled?.activityType?.name ?? '';
 }
 
 const soon = { timeout: 60_000, interval: 100 };
@@ -147,6 +152,26 @@ test('a holder that is reset keeps its slot and gives it back once', async () =>
   letGo('run-1');
   letGo('run-2');
   expect(await client.get(first.workflowId).result()).toMatchObject({ output: 'done run-1' });
+  expect(await second.result()).toMatchObject({ output: 'done run-2' });
+}, 120_000);
+
+test('a run that continues as new keeps its slot, and gives it back when it ends', async () => {
+  const { harness, atWork, letGo } = await startBusy();
+  await using _harness = harness;
+  const { client } = harness;
+  const concurrency = { key: key() };
+  const first = await client.start(busy, 'run-1', { concurrency });
+  await vi.waitFor(() => expect(atWork()).toEqual(['run-1']), soon);
+  const second = await client.start(busy, 'run-2', { concurrency });
+  await first.message('go on with run-1');
+  await fillHistory(client, first.workflowId);
+  letGo('run-2');
+  letGo('run-1');
+  expect(await first.result()).toMatchObject({ output: 'done run-1', turns: 2 });
+  const newest = await eventsOf(client, first.workflowId);
+  expect(newest[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId).not.toBe('');
+  // Only one of them ever asked: the run that continued has the slot under the same id.
+  expect(newest.map(storedActivity)).not.toContain('takeSlot');
   expect(await second.result()).toMatchObject({ output: 'done run-2' });
 }, 120_000);
 
