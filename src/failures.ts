@@ -35,6 +35,12 @@ export const failureTypes = {
   TranscriptCorrupt: 'end',
   /** An external store did not answer. */
   TranscriptUnavailable: 'retry',
+  /** All slots of the run's concurrency key are taken, and it was not to wait. */
+  ConcurrencyRefused: 'end',
+  /** The tenant has used its budget of the day. Retried on the next day where the budget says so. */
+  TenantBudgetSpent: 'end',
+  /** The workflow that counts a tenant's budget did not answer. */
+  TenantBudgetUnavailable: 'retry',
   /** A payload is encrypted with a key that this process does not have. Another worker may have it. */
   CodecKeyMissing: 'retry',
   /** The key management service does not give a key of the codec. */

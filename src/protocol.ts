@@ -8,6 +8,7 @@
 import type { ApprovalPlan, Uncertainty } from './decisions.ts';
 import type { Features } from './features.ts';
 import type { PolicyRule } from './policy.ts';
+import type { Concurrency } from './tenancy.ts';
 import type { CarriedConversation, ContinuedRun, RulesState } from './run-state.ts';
 
 export type * from './decisions.ts';
@@ -114,6 +115,9 @@ export interface AgentStart {
   continued?: ContinuedRun;
   /** What whoever started the run knows of its workers; their first reply goes before it. */
   features?: Features;
+  /** For whom it works, and what it must not overlap with. */
+  tenant?: string;
+  concurrency?: Concurrency;
 }
 
 /** How a conversation stays open. */
@@ -266,6 +270,8 @@ export interface CallModelInput {
   policy?: PolicyRule[];
   /** Make the conversation shorter, whether or not the model could still take it. */
   compact?: true;
+  /** For whom the call is made. */
+  tenant?: string;
 }
 
 /** What a model was given besides the conversation. The reply that first uses one stores it. */
@@ -460,14 +466,6 @@ export interface UserMessage {
   /** Who said it, where a person did so in the agent's place. */
   by?: string;
   said?: true;
-}
-
-/** Which answer of a conversation is to be cut short: that to a message, or the one that a turn is part of. */
-export interface StopRequest {
-  messageId?: string;
-  turn?: number;
-  /** Who asked. */
-  by?: string;
 }
 
 /** A part of a reply that is too large for one activity result. */

@@ -167,7 +167,10 @@ async function send(
     return reply;
   } catch (thrown) {
     count(context.cancellationSignal.aborted ? 'cancelled' : 'failed');
-    if (context.cancellationDetails?.workerShutdown) metrics.replyLost();
+    if (context.cancellationDetails?.workerShutdown) {
+      metrics.replyLost();
+      context.log.warn('A reply was lost in the drain: the model is asked again by another worker');
+    }
     if (!timeout.aborted || context.cancellationSignal.aborted) throw thrown;
     if (deadline <= Date.now()) throw late();
     throw failure('ModelUnavailable', `the model did not answer within ${modelTimeoutMs} ms (modelTimeout)`);

@@ -5,7 +5,7 @@ import { digestText } from '../digest.ts';
 import { describeThrown, failure } from '../failures.ts';
 import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
 import type { Conversation } from '../transcript/conversation.ts';
-import { askModel } from './ask-model.ts';
+import { askForTenant } from './ask-for-tenant.ts';
 import { carry } from './carry-conversation.ts';
 import { checkValue, decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
@@ -13,6 +13,7 @@ import { guardInput, guardOutput } from './guardrails.ts';
 import { unwatched, type LiveText } from './live-text.ts';
 import { whileAlive } from './liveness.ts';
 import { costOf } from './models/prices.ts';
+import { redactReply } from './redact.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 
@@ -52,7 +53,7 @@ export async function callModel(
         : undefined;
     if (stopped) return stopped;
     live = await openText(dependencies, context, input.turn);
-    const asked = await askModel(dependencies, registered, conversation, input, {
+    const asked = await askForTenant(dependencies, registered, conversation, input, {
       context,
       onText: (delta) => live.write(delta),
     });
@@ -61,7 +62,9 @@ export async function callModel(
       store.remember(runId, context.info.activityId, shorter, JSON.stringify(shorter.decision).length);
       return shorter;
     }
-    const { reply, definition } = asked;
+    const { definition } = asked;
+    // Before anything is decided or stored: what the run goes on with is what its history holds.
+    const reply = await redactReply(asked.reply, dependencies.redact, input.agent);
     const decided = await decide(registered, reply, {
       workflowId,
       policy: { worker: dependencies.policy, run: input.policy ?? [] },

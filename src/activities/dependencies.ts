@@ -1,5 +1,6 @@
 import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
+import type { Redact } from '../redaction.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
 import type { StreamSink } from './live-text.ts';
 import type { McpPool } from './mcp/pool.ts';
@@ -7,6 +8,7 @@ import type { ActivityMetrics } from './metrics.ts';
 import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
 import type { WorkerRule } from './policy.ts';
+import type { TenantBudgets } from './tenant-budget.ts';
 import type { ActivityTracing } from './tracing.ts';
 import type { Redactor } from './secrets.ts';
 import type { TranscriptStore } from './transcript-store.ts';
@@ -28,6 +30,10 @@ export interface ActivityDependencies {
   tracing?: ActivityTracing;
   /** Where the text of replies can be watched. */
   sink?: StreamSink;
+  /** What tenants may use in a day. */
+  budgets?: TenantBudgets;
+  /** Takes out of texts what must not be stored. */
+  redact?: Redact;
   /** Stores a closed run; absent where the worker has no archive. */
   archive?: ArchiveTarget;
   /** The worker's rules about tool calls. */

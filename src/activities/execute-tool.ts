@@ -20,6 +20,7 @@ import { checkInput, parseArguments, unknownTool } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import { judgeCall } from './policy.ts';
+import { redactFailure, redactResult } from './redact.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 import type { Redactor } from './secrets.ts';
@@ -100,7 +101,10 @@ async function executeOnce(
   const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
   // A tool of the agent's own needs no server of others'.
   const registered = known.tools.has(input.tool) ? known : await dependencies.mcp.extend(known);
-  const outcome = await attempt(dependencies, registered, input, running);
+  const place = { kind: 'error', agent: input.agent, tool: input.tool } as const;
+  const outcome = await attempt(dependencies, registered, input, running).catch(async (thrown: unknown) => {
+    throw await redactFailure(thrown, dependencies.redact, place);
+  });
   return await toResult(dependencies, outcome, input, context);
 }
 
@@ -282,9 +286,9 @@ function withoutSecrets(value: unknown, redactor: Redactor): unknown {
 }
 
 async function toResult(
-  { store, redactor }: ActivityDependencies,
+  { store, redact, redactor }: ActivityDependencies,
   outcome: Outcome,
-  { tool, maxBytes }: ExecuteToolInput,
+  { agent, tool, maxBytes }: ExecuteToolInput,
   context: Context,
 ): Promise<ToolResult> {
   const { activityId, namespace, workflowExecution } = context.info;
@@ -292,13 +296,15 @@ async function toResult(
     const { needsDecision } = outcome;
     return { output: null, needsDecision, bytes: 0, digest: needsDecision.digest };
   }
+  const place = { kind: 'value' in outcome ? 'result' : 'error', agent, tool } as const;
   if ('uncertain' in outcome) {
-    const { why, ...rest } = outcome.uncertain;
-    const uncertain = { ...rest, why: redactor.text(why) };
-    return { output: null, uncertain, bytes: 0, digest: activityId };
+    const { why: whole, ...rest } = outcome.uncertain;
+    const why = (await redactResult(redactor.text(whole), redact, place)) as string;
+    return { output: null, uncertain: { ...rest, why }, bytes: 0, digest: activityId };
   }
-  const value = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
-  const { output, bytes, error } = await boundOutput(withoutSecrets(value, redactor), maxBytes, tool, {
+  const said = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
+  const value = await redactResult(withoutSecrets(said, redactor), redact, place);
+  const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
     converter: context.client.options.loadedDataConverter,
     context: {
       type: 'activity',

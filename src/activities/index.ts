@@ -11,10 +11,12 @@ import {
   type ModelTurn,
   type ToolResult,
 } from '../protocol.ts';
+import { tenancyNames, type SlotAnswer, type SlotAsk } from '../tenancy.ts';
 import { callModel } from './call-model.ts';
 import { carryOver } from './carry-over.ts';
 import { checkArguments } from './check-arguments.ts';
 import { executeTool } from './execute-tool.ts';
+import { openRuns, takeSlot } from './slots.ts';
 import { storeArchive } from './store-archive.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
@@ -36,6 +38,8 @@ export function createActivities(dependencies: ActivityDependencies) {
     [names.carryOver]: activity<CarryOverInput, CarryOverResult>(carryOver),
     [names.checkArguments]: activity<CheckArgumentsInput, CheckedArguments>(checkArguments),
     [names.storeArchive]: activity<ArchiveRequest, ArchiveOutcome>(storeArchive),
+    [tenancyNames.takeSlot]: activity<SlotAsk, SlotAnswer>(takeSlot),
+    [tenancyNames.openRuns]: activity<string[], string[]>(openRuns),
   };
 }
 

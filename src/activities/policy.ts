@@ -105,8 +105,8 @@ export async function judgeCall(
 }
 
 /** A deferred tool's call waits for somebody anyway. */
-function isUndeclared({ effect, needsApproval, execute }: AnyTool): boolean {
-  return effect === undefined && needsApproval === undefined && execute !== undefined;
+function isUndeclared(tool: AnyTool): boolean {
+  return tool.effect === undefined && tool.needsApproval === undefined && tool.execute !== undefined;
 }
 
 /** Names a call as a person sees it. */

@@ -35,7 +35,7 @@ export function addCodec(program: Command, end: (code: number) => void): void {
     .requiredOption(
       '--origin <url>',
       'origin of the Web UI; may be given several times',
-      (value: string, all: string[] = []) => [...all, value],
+      (value: string, all: string[] | undefined) => [...(all ?? []), value],
     )
     .option('--host <host>', 'where it listens', '127.0.0.1')
     .option('--port <n>', 'where it listens', Number, 8888)

@@ -6,7 +6,7 @@ import { addCodec } from './codec-commands.ts';
 import { withArchive, withClient, type GlobalOptions } from './connection.ts';
 import { dev } from './dev.ts';
 import { evaluate, record } from './eval-commands.ts';
-import { archiveRuns } from './data-commands.ts';
+import { archiveRuns, erase } from './data-commands.ts';
 import { list, show, type ListCommandOptions, type ShowOptions } from './look-commands.ts';
 import { addPeople, type On } from './people-commands.ts';
 import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
@@ -144,6 +144,11 @@ function addRuns(program: Command, on: On, shown: (id: string, options: ShowOpti
     .argument('<id>')
     .argument('<file>')
     .action(on(async (client, id: string, file: string) => await record(client, id, file)));
+  addForks(program, on);
+  addData(program, on);
+}
+
+function addData(program: Command, on: On): void {
   program
     .command('archive')
     .description('archive a closed run that the workers did not archive')
@@ -152,7 +157,19 @@ function addRuns(program: Command, on: On, shown: (id: string, options: ShowOpti
     .action(
       on(async (client, id: string, options: { json?: boolean }) => await archiveRuns(client, id, options)),
     );
-  addForks(program, on);
+  program
+    .command('erase')
+    .description('delete a tree of runs, their archives and their externally stored payloads')
+    .argument('<id>', "the root's id")
+    .option('--dry-run', 'say what would be deleted')
+    .option('--open', 'also runs that have not ended')
+    .option('--json', 'print one JSON object')
+    .action(
+      on(
+        async (client, id: string, options: { json?: boolean; dryRun?: boolean; open?: boolean }) =>
+          await erase(client, id, options),
+      ),
+    );
 }
 
 function addForks(program: Command, on: On): void {

@@ -17,13 +17,24 @@ import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
 import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
+import { redactJson, type Redact } from '../redaction.ts';
 import { Archive } from '../storage/archive.ts';
-import { storageFromEnvironment, withStorage, type StorageOptions } from '../storage/external-storage.ts';
+import {
+  storageFromEnvironment,
+  storageOptions,
+  withStorage,
+  type StorageOptions,
+} from '../storage/external-storage.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { openStore, type StoreLocation } from '../storage/open-store.ts';
+import { priorityOf } from './priority.ts';
 import { summary } from '../summary.ts';
 import type { HistoryArchive } from '../transcript/history-events.ts';
 import { archiveChain, type ArchivedCopy } from './archive.ts';
+import { eraseTree, type EraseOptions, type EraseReport } from './erase.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
+import { redacted, type Reading } from './reading.ts';
+import { tenantUse, type TenantUse } from './tenant-use.ts';
 import { RunHandle } from './run-handle.ts';
 import { traceInterceptor } from './tracing.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
@@ -48,6 +59,8 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
   storage?: StoreLocation | StorageOptions;
   /** Where runs are looked for that Temporal no longer has: as the workers say. Default: `CADENZA_ARCHIVE`, and else nowhere. */
   archive?: StoreLocation;
+  /** Takes out of inputs and messages what must not be stored, before they leave this process: see `personalData`. Default: nothing. */
+  redact?: Redact;
 }
 
 /** How a run is started. */
@@ -84,12 +97,11 @@ export interface ListedRun {
 }
 
 /** What a client works with besides Temporal's own. */
-export interface ClientParts {
-  archive?: HistoryArchive;
+export interface ClientParts extends Reading {
   /** The archive where it can also be written. */
   store?: Archive;
-  /** Runs are read from the archive alone, and no server is asked. */
-  archiveOnly?: boolean;
+  /** Where payloads are stored externally. */
+  payloads?: ObjectStore;
 }
 
 type InputOf<A> = A extends string ? Json : AgentInput<A>;
@@ -105,7 +117,8 @@ const longestMessage = 128 * 1024 * 1024;
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
   const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = options;
-  const { storage = storageFromEnvironment(), archive = process.env['CADENZA_ARCHIVE'], ...rest } = others;
+  const { storage = storageFromEnvironment(), archive = process.env['CADENZA_ARCHIVE'], ...some } = others;
+  const { redact, ...rest } = some;
   const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
   const { dataConverter } = rest;
   // One that is loaded already is Temporal's own way to say: exactly this.
@@ -128,6 +141,8 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
       : new Archive(openStore(archive), client.options.namespace);
   return new CadenzaClient(client, taskQueue, async () => await own?.close(), {
     ...(kept && { archive: kept, store: kept }),
+    ...(storage !== undefined && { payloads: openStore(storageOptions(storage).store) }),
+    ...(redact && { redact }),
   });
 }
 
@@ -176,17 +191,29 @@ export class CadenzaClient {
       id = `${name}-${randomUUID().slice(0, 8)}`,
       limits,
       policy,
+      tenant,
+      concurrency,
       taskQueue = this.taskQueue,
       ...rest
     } = options;
+    const priority = priorityOf(options);
+    const { redact } = this.parts;
+    const given = toJson(input);
+    const said = redact ? await redactJson(given, redact, { kind: 'input', agent: name }) : given;
     const start = {
-      ...agentStart(name, toJson(input), { ...(limits && { limits }), ...(policy && { policy }) }),
+      ...agentStart(name, said, {
+        ...(limits && { limits }),
+        ...(policy && { policy }),
+        ...(tenant !== undefined && { tenant }),
+        ...(concurrency && { concurrency }),
+      }),
       // A run that ends before its first reply cannot know it from the worker.
       ...(this.parts.archive && { features: { archive: true as const } }),
     };
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,
+        ...(priority && { priority }),
         memo: { agent: name, ...rest.memo },
         workflowId: id,
         taskQueue,
@@ -226,7 +253,8 @@ export class CadenzaClient {
   ): Promise<SentMessage> {
     const name = typeof agent === 'string' ? agent : agent.name;
     const { taskQueue = this.taskQueue } = options;
-    const sent = await sendMessage(this.temporal, name, conversationId, text, { ...options, taskQueue });
+    const said = await redacted(text, this.parts, name);
+    const sent = await sendMessage(this.temporal, name, conversationId, said, { ...options, taskQueue });
     const run = this.handle(conversationId);
     return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
   }
@@ -288,6 +316,22 @@ export class CadenzaClient {
     const { store } = this.parts;
     if (!store) throw new TypeError('The client has no archive: give createClient the `archive` option');
     return await archiveChain(this.temporal, store, id);
+  }
+
+  /**
+   * Deletes a tree of runs, by the id of its root: from Temporal, from the archive and from the external storage that this client knows, and says
+   * what it could not reach. It can be done again where it was cut short. Throws a `TypeError` for a run below another one, and for an open one
+   * without `open`.
+   */
+  async erase(id: string, options: EraseOptions = {}): Promise<EraseReport> {
+    const { source } = this.handle(id).source();
+    const { store: archive, payloads } = this.parts;
+    return await eraseTree({ client: this.temporal, source, archive, payloads }, id, options);
+  }
+
+  /** What a tenant has used on a day of UTC (`2026-11-25`), today by default. It needs a worker. */
+  async tenantUse(tenant: string, day?: string): Promise<TenantUse> {
+    return await tenantUse(this.temporal, tenant, day);
   }
 
   /** Closes the connection, if {@link createClient} made it. */

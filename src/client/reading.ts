@@ -1,11 +1,21 @@
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import type { ApprovalDecision } from '../protocol.ts';
+import { redactJson, type Redact } from '../redaction.ts';
 import type { HistoryArchive, HistorySource } from '../transcript/history-events.ts';
 
-/** Where runs are read besides Temporal. */
+/** What the handles of a client work with besides Temporal's own. */
 export interface Reading {
   archive?: HistoryArchive;
   /** Temporal is not asked at all. */
   archiveOnly?: boolean;
+  /** Takes out of what is said to runs what must not be stored. */
+  redact?: Redact;
+}
+
+/** A text that is about to be sent, as it may be stored. */
+export async function redacted(text: string, { redact }: Reading, agent?: string): Promise<string> {
+  const place = { kind: 'message', ...(agent !== undefined && { agent }) } as const;
+  return redact ? await redact(text, place) : text;
 }
 
 /** What is known of a run, whether Temporal still has it or an archive does. */
@@ -63,5 +73,21 @@ function described({
     state: status.name,
     startedAt: startTime,
     ...(closeTime && { closedAt: closeTime }),
+  };
+}
+
+/** A decision as it may be stored: the words of the person in it. */
+export async function redactedDecision<D extends Pick<ApprovalDecision, 'reason' | 'output' | 'input'>>(
+  decision: D,
+  { redact }: Reading,
+): Promise<D> {
+  if (!redact) return decision;
+  const place = { kind: 'message' } as const;
+  const { reason, output, input } = decision;
+  return {
+    ...decision,
+    ...(reason !== undefined && { reason: await redact(reason, place) }),
+    ...(output !== undefined && { output: await redactJson(output, redact, place) }),
+    ...(input !== undefined && { input: await redactJson(input, redact, place) }),
   };
 }

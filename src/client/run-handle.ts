@@ -34,7 +34,14 @@ import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
 import { rewindRun, type RewindOptions } from './rewind.ts';
 import { withText } from './live-text.ts';
-import { describeOrArchived, historySource, type DescribedRun, type Reading } from './reading.ts';
+import {
+  describeOrArchived,
+  historySource,
+  redacted,
+  redactedDecision,
+  type DescribedRun,
+  type Reading,
+} from './reading.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
@@ -137,7 +144,8 @@ export class RunHandle<Output> {
    * later. Throws Temporal's `WorkflowNotFoundError` for a run that is closed.
    */
   async message(text: string, options: { id?: string } = {}): Promise<{ id: string }> {
-    const message: UserMessage = { id: options.id ?? randomUUID(), text };
+    const said = await redacted(text, this.reading);
+    const message: UserMessage = { id: options.id ?? randomUUID(), text: said };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
     try {
@@ -184,7 +192,8 @@ export class RunHandle<Output> {
   /** Answers in the agent's place. The model sees it as its own words. Saying it again under the same id does nothing. */
   async say(text: string, options: { by?: string; id?: string } = {}): Promise<{ id: string }> {
     const { id = randomUUID(), by } = options;
-    const message: UserMessage = { id, text, ...(by !== undefined && { by }) };
+    const said = await redacted(text, this.reading);
+    const message: UserMessage = { id, text: said, ...(by !== undefined && { by }) };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `it was not accepted: ${problem}`);
     await this.handle.signal(names.say, message);
@@ -223,7 +232,8 @@ export class RunHandle<Output> {
     id: string,
     decision: Omit<ApprovalDecision, 'id' | 'call'> & { decisionId?: string },
   ): Promise<void> {
-    const { decisionId = randomUUID(), ...rest } = decision;
+    const { decisionId = randomUUID(), ...given } = decision;
+    const rest = await redactedDecision(given, this.reading);
     const [workflowId, call] = splitApprovalId(id, this.workflowId);
     const argument: ApprovalDecision = { ...rest, id: decisionId, call };
     try {

@@ -10,12 +10,13 @@ export const codecVariables = {
   CADENZA_CODEC_KEYS_FILE: z.string().min(1).optional().meta({
     description:
       'File with the keys that encrypt and decrypt payloads, one a line: `id:base64 of 32 bytes`. See [security](security.md).',
+    default: 'none',
   }),
-  CADENZA_CODEC_KEYS: z
-    .string()
-    .min(1)
-    .optional()
-    .meta({ description: 'The keys themselves, with commas, in place of a file.', secret: true }),
+  CADENZA_CODEC_KEYS: z.string().min(1).optional().meta({
+    description: 'The keys themselves, with commas, in place of a file.',
+    default: 'none',
+    secret: true,
+  }),
   CADENZA_CODEC_KEY_ID: z
     .string()
     .min(1)
@@ -24,6 +25,7 @@ export const codecVariables = {
   CADENZA_CODEC_UNWRAP: z.string().min(1).optional().meta({
     description:
       "Module whose export `unwrap` makes keys of what stands in their place, by a key management service: a path from the working directory, or a package's name.",
+    default: 'none',
   }),
   CADENZA_CODEC_COMPRESS: z
     .enum(['true', 'false'])

@@ -26,6 +26,8 @@ const staleMs = 24 * 60 * 60 * 1000;
 /** A service that does not answer is asked again by the next attempt. */
 const unwrapMs = 20_000;
 
+const warnEveryMs = 60_000;
+
 /** A key as it is used. */
 export interface CodecKey {
   id: string;
@@ -39,6 +41,7 @@ export class KeyRing {
   readonly #unwrap: KeyRingOptions['unwrap'];
   readonly #freshMs: number;
   readonly #unwrapped = new Map<string, { key: KeyObject; at: number }>();
+  #warned = Number.NEGATIVE_INFINITY;
   readonly #under = new Map<string, Promise<KeyObject>>();
 
   constructor({ keys, current, unwrap, cacheFor = '1 hour' }: KeyRingOptions) {
@@ -74,12 +77,20 @@ export class KeyRing {
     try {
       return { id, key: await this.#once(id, source) };
     } catch (thrown) {
+      this.#warn(`the codec's key "${id}" could not be unwrapped (${nameOf(thrown)})`);
       if (known && age < this.#freshMs + staleMs) return { id, key: known.key };
       throw failure(
         'CodecKeyUnavailable',
         `the codec's key "${id}" could not be unwrapped (${nameOf(thrown)}): look whether this process may use the key management service`,
       );
     }
+  }
+
+  /** A failure that cannot be encrypted is stored without its words: this is where an operator reads them. */
+  #warn(words: string): void {
+    if (Date.now() - this.#warned < warnEveryMs) return;
+    this.#warned = Date.now();
+    process.emitWarning(words, 'CadenzaCodec');
   }
 
   /** Payloads come by the hundred, and the service is asked once. */

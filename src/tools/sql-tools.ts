@@ -137,8 +137,8 @@ export function postgresTool(options: SqlToolOptions & { connectionString: strin
         await client.connect();
         await client.query('BEGIN TRANSACTION READ ONLY');
         // A cursor takes one statement that reads, and gives no more rows than are asked for.
-        const declare = `DECLARE rows NO SCROLL CURSOR FOR ${statement}`;
-        await client.query({ text: declare, queryMode: 'extended' } as never);
+        const declare = { text: `DECLARE rows NO SCROLL CURSOR FOR ${statement}`, queryMode: 'extended' };
+        await client.query(declare);
         return await readCursor(client, maxRows, maxBytes);
       } catch (thrown) {
         const { code, message } = thrown as { code?: string; message: string };

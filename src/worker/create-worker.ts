@@ -41,6 +41,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     secrets,
     storage,
     archive,
+    redact,
+    budgets,
     watchdog,
     tracing: wanted = false,
     taskQueue = defaultTaskQueue,
@@ -66,6 +68,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(secrets && { secrets }),
     ...(storage !== undefined && { storage }),
     ...(archive !== undefined && { archive }),
+    ...(redact && { redact }),
+    ...(budgets && { budgets }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),

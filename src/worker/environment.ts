@@ -25,7 +25,7 @@ export const environmentSchema = z.object({
   CADENZA_TASK_QUEUE: documented(text('the name of a task queue').default(defaultTaskQueue), {
     description: 'The task queue that the worker polls.',
   }),
-  CADENZA_DRAIN_SECONDS: documented(whole(0, 2_147_483).optional(), {
+  CADENZA_DRAIN_SECONDS: documented(whole(0, 86_400).optional(), {
     description:
       'Seconds a stopping worker waits for calls under way before it cancels them. Less than the longest model call of the agents is warned of.',
     default: 'the longest model or tool call of the agents, and 15',

@@ -25,10 +25,12 @@ import {
   type TranscriptCounters,
   type TranscriptStoreOptions,
 } from '../activities/transcript-store.ts';
+import type { TenantBudgets } from '../activities/tenant-budget.ts';
 import type { EncryptionCodec } from '../codec/encryption-codec.ts';
 import { chooseCodec, failureConverterPath, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
+import type { Redact } from '../redaction.ts';
 import { Archive } from '../storage/archive.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
 import { withStorage, type StorageOptions } from '../storage/external-storage.ts';
@@ -87,6 +89,16 @@ export interface CadenzaOptions {
    * takes the archive. Default: nowhere.
    */
   archive?: StoreLocation | ((run: ArchivedRun) => Promise<void>);
+  /**
+   * Takes out of the model's replies and of what tools return what must not be stored, before it is: see `personalData`. The model reads it without it
+   * too, as it reads the history. Default: nothing.
+   */
+  redact?: Redact;
+  /**
+   * What each tenant may use in a day of UTC, by the `tenant` of its runs; `'*'` stands for those not named. All workers must say the same.
+   * Default: nothing is counted.
+   */
+  budgets?: TenantBudgets;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
 }
@@ -173,6 +185,8 @@ export class CadenzaPlugin extends SimplePlugin {
       ...(this.sink && { sink: this.sink }),
       policy: withUndeclared(this.cadenza.policy),
       ...(this.archive && { archive: this.archive }),
+      ...(this.cadenza.budgets && { budgets: this.cadenza.budgets }),
+      ...(this.cadenza.redact && { redact: this.cadenza.redact }),
       mcp: this.mcp,
       redactor: this.redactor,
     });

@@ -1,17 +1,16 @@
 import { Runtime, type Worker, type WorkerOptions } from '@temporalio/worker';
 import type { LogLevel } from '@temporalio/common';
-import { Redactor, secretsOf } from '../activities/secrets.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
 import { createWorker } from './create-worker.ts';
 import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { readEnvironment, unknownVariables, type WorkerEnvironment } from './environment.ts';
 import { importNamed, workflowsFile } from './named-modules.ts';
 import { createRegistry } from '../agents/registry.ts';
-import { applyMemory } from './operations/apply-memory.ts';
+import { applyMemory, type AppliedMemory } from './operations/apply-memory.ts';
 import { ApprovalsGauge } from './operations/approvals-gauge.ts';
 import { drainMs } from './operations/drain.ts';
 import { startHttpEndpoint } from './operations/http-endpoint.ts';
-import type { MemoryBudget } from './operations/memory-budget.ts';
 import { startTelemetry } from './operations/telemetry.ts';
 import { readTracingEnvironment } from './tracing/tracing-environment.ts';
 import { redactOutput } from './redacted-output.ts';
@@ -31,6 +30,8 @@ export async function runWorker(): Promise<void> {
   const { metrics } = await startTelemetry(log, port !== undefined);
   const { logger } = Runtime.instance();
   for (const problem of unknownVariables()) logger.warn(problem);
+  if (memory.isLoose)
+    logger.warn(`The heap is not bounded: start Node with --max-old-space-size=${memory.heapMb}`);
   const endpoint =
     port === undefined || !metrics ? undefined : await startHttpEndpoint({ host, port, metrics });
   if (endpoint) logger.info(`Health and metrics at http://${endpoint.address}`);
@@ -47,15 +48,18 @@ export async function runWorker(): Promise<void> {
   }
 }
 
-async function workerOf(settings: WorkerEnvironment, memory: MemoryBudget): Promise<Worker> {
+async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Promise<Worker> {
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
+  const registry = createRegistry(agents);
+  // Now it is known what the agents are given besides.
+  redactOutput(new Redactor(serverSecrets(registry.names.flatMap((name) => registry.get(name) ?? []))));
   const { CADENZA_OPENAI_API: api, OPENAI_BASE_URL: baseURL } = settings;
   const providers = Object.entries(settings.providers).map(
     ([name, options]) => [name, openaiProvider(options)] as const,
   );
   const { CADENZA_TRANSCRIPT_CACHE_MB: cacheMb, CADENZA_DRAIN_SECONDS: drainSeconds } = settings;
   const transcriptBytes = cacheMb === undefined ? memory.transcriptBytes : cacheMb * 1024 * 1024;
-  const drain = drainSeconds === undefined ? drainMs(createRegistry(agents)) : drainSeconds * 1_000;
+  const drain = drainSeconds === undefined ? drainMs(registry) : drainSeconds * 1_000;
   Runtime.instance().logger.info(
     `Memory ${memory.megabytes} MB by ${memory.from}: ${memory.maxCachedWorkflows} workflows and ${Math.round(transcriptBytes / 1_048_576)} MB of conversations in memory; drain ${drain / 1_000} s`,
   );
@@ -88,14 +92,19 @@ async function workerOf(settings: WorkerEnvironment, memory: MemoryBudget): Prom
   });
 }
 
+/**
+ * Workflow tasks under way at the same time. One thread runs them, and replays all that wake when workers were restarted: those that it has
+ * not come to within a workflow task's 10 seconds are lost to the worker, while in Temporal's queue they can wait.
+ */
+const workflowTasks = 16;
+
 /** How many calls are taken on at the same time. */
-function slotsOf(settings: WorkerEnvironment, memory: MemoryBudget): Partial<WorkerOptions> {
+function slotsOf(settings: WorkerEnvironment, memory: AppliedMemory): Partial<WorkerOptions> {
   const { CADENZA_SLOTS: kind, CADENZA_ACTIVITY_SLOTS: slots } = settings;
   if (kind === 'fixed')
     return {
       maxConcurrentActivityTaskExecutions: slots ?? memory.activitySlots,
-      // Not more at once than can be kept.
-      maxConcurrentWorkflowTaskExecutions: Math.min(40, memory.maxCachedWorkflows),
+      maxConcurrentWorkflowTaskExecutions: Math.min(workflowTasks, memory.maxCachedWorkflows),
     };
   return {
     tuner: {
@@ -103,7 +112,7 @@ function slotsOf(settings: WorkerEnvironment, memory: MemoryBudget): Partial<Wor
         targetCpuUsage: settings.CADENZA_TARGET_CPU_PERCENT / 100,
         targetMemoryUsage: settings.CADENZA_TARGET_MEMORY_PERCENT / 100,
       },
-      workflowTaskSlotOptions: { maximumSlots: Math.min(40, memory.maxCachedWorkflows) },
+      workflowTaskSlotOptions: { maximumSlots: Math.min(workflowTasks, memory.maxCachedWorkflows) },
       activityTaskSlotOptions: { minimumSlots: 1, maximumSlots: slots ?? 1_000, rampThrottle: 50 },
     },
   };

@@ -19,6 +19,7 @@ import { observer } from './observer.ts';
 import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
+import { whileHolding } from './slot.ts';
 import { countEnd, countStart } from './run-metrics.ts';
 import { runToolCalls } from './tool-calls.ts';
 
@@ -54,7 +55,10 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   logWith(() => ({ agent: run.agent, turn: run.status.turn }));
   if (!isContinued) countStart(run.agent);
   try {
-    const result = await run.deadline.bound(() => takeTurns(run, since));
+    const work = async () => await run.deadline.bound(() => takeTurns(run, since));
+    let result = await whileHolding(run.concurrency, isContinued, work);
+    // What was said while the slot was given back is answered by nobody.
+    if (run.concurrency) result = { ...result, ...unansweredOf(run, result) };
     countEnd(run.agent);
     return result;
   } catch (thrown) {
@@ -92,6 +96,8 @@ function newRun(start: AgentStart): Run {
     agents: state?.agents ?? [agent],
     features: state?.features ?? start.features ?? {},
     tree,
+    tenant: start.tenant,
+    concurrency: start.concurrency,
     turn: state?.turn ?? 0,
     deadline,
     control,
@@ -220,6 +226,11 @@ function finished(run: Run, output: Json): RunResult {
     agents: run.agents,
     ...(unanswered.length > 0 && { unanswered }),
   };
+}
+
+function unansweredOf({ inbox }: Run, { unanswered = [] }: RunResult): Pick<RunResult, 'unanswered'> {
+  const all = [...new Set([...unanswered, ...inbox.unanswered])];
+  return all.length > 0 ? { unanswered: all } : {};
 }
 
 function refuseTooMany(run: Run, calls: number): void {

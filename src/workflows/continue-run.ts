@@ -72,6 +72,8 @@ export async function continueRun(
       ...(run.model !== undefined && { model: run.model }),
       lease: run.lease,
       ...(run.tree && { tree: run.tree }),
+      ...(run.tenant !== undefined && { tenant: run.tenant }),
+      ...(run.concurrency && { concurrency: run.concurrency }),
       control: run.control.current,
       ...run.rules.carried,
       ...(run.conversation && { open: run.conversation.current }),

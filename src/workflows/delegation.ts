@@ -193,7 +193,11 @@ async function runBelow(
   }
 }
 
-function place(run: Run, call: string, parts: number): Pick<AgentStart, 'lease' | 'tree' | 'features'> {
+function place(
+  run: Run,
+  call: string,
+  parts: number,
+): Pick<AgentStart, 'lease' | 'tree' | 'features' | 'tenant'> {
   const { committed } = run.leases;
   const turns = committed.turns - (run.conversation?.turnsBefore ?? 0);
   const lease = share(run.limits, { ...committed, turns }, parts);
@@ -207,6 +211,7 @@ function place(run: Run, call: string, parts: number): Pick<AgentStart, 'lease' 
       call,
     },
     lease: { ...lease, ...(deadlineMs !== undefined && { deadlineMs }) },
+    ...(run.tenant !== undefined && { tenant: run.tenant }),
     ...(Object.keys(run.features).length > 0 && { features: run.features }),
   };
 }

@@ -59,6 +59,7 @@ export async function callModel(
           maxOutputTokens: Math.max(1, run.leases.left('tokens') ?? 1),
         }),
         ...run.rules.asInput,
+        ...(run.tenant !== undefined && { tenant: run.tenant }),
         ...(shortenAs !== undefined && { compact: true as const }),
       };
       return { id, turn: await activities.callModel(input) };

@@ -1,6 +1,7 @@
 import type { CancellationScope } from '@temporalio/workflow';
 import type { Decision, Features, Limits, RunStatus, TreePlace } from '../protocol.ts';
 import type { Spent } from '../run-state.ts';
+import type { Concurrency } from '../tenancy.ts';
 import type { Approvals } from './approvals.ts';
 import type { Background } from './background.ts';
 import type { Control } from './control.ts';
@@ -28,6 +29,8 @@ export interface Run {
   /** The agents that took part, in the order in which they began. */
   readonly agents: string[];
   readonly tree: TreePlace | undefined;
+  readonly tenant: string | undefined;
+  readonly concurrency: Concurrency | undefined;
   readonly deadline: Deadline;
   readonly control: Control;
   readonly approvals: Approvals;

@@ -111,7 +111,7 @@ test('a key that is rotated while a run is open is no concern of the run, and an
   const { taskQueue, server } = before;
   await (await before.client.send('talker', id, 'One.')).reply();
   // The queue's worker goes, and one comes that encrypts with the new key.
-  await before.worker.shutdown();
+  before.worker.shutdown();
   await vi.waitFor(() => expect(before.worker.getState()).toBe('STOPPED'), { timeout: 30_000 });
   const turned = encryptionCodec({ keys: { one, two }, current: 'two', unencrypted: 'refuse' });
   await using after = await startHarness({

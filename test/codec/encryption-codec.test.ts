@@ -158,6 +158,12 @@ test('a wrapped key is unwrapped once for many payloads, again when it is no lon
     expect(inspect(unknown)).not.toContain('s3cr3t');
     vi.setSystemTime(Date.now() + 26 * 60 * 60 * 1000);
     await expect(codec.encode([payloadOf('text')])).rejects.toMatchObject({ type: 'PayloadNotEncrypted' });
+    // A failure can be told of all the same, without its words, and be read by who takes nothing else that is not encrypted.
+    const told = await codec.encode([payloadOf({ message: 'a secret', stack_trace: 'at secret' })]);
+    expect(JSON.stringify(told.map(valueOf))).toMatch(/could not be had/);
+    expect(JSON.stringify(told.map(valueOf))).not.toContain('a secret');
+    const refusing = encryptionCodec({ keys: { one }, current: 'one', unencrypted: 'refuse' });
+    expect(await refusing.decode(told, workflow('run'))).toEqual(told);
   } finally {
     vi.useRealTimers();
   }

@@ -23,6 +23,7 @@ import { composeServices } from '../support/compose-file.ts';
 import { whyNoImages } from '../support/image/base-root.ts';
 import { ImageBuilder, type Image } from '../support/image/build-image.ts';
 import { runContainer } from '../support/image/run-container.ts';
+import { lastingPorts } from '../support/postgres/lasting-ports.ts';
 import { connectToTemporal } from '../support/temporal.ts';
 
 const run = promisify(execFile);
@@ -52,7 +53,7 @@ afterAll(() => {
 });
 
 /** A port that the worker's endpoint may have: the network is the machine's, where 8080 may be taken. */
-const httpPort = '18080';
+const [httpPort = ''] = (await lastingPorts(1)).map(String);
 
 test('the image that is built by default is the worker, and nothing runs as root or through a shell', () => {
   expect(builder.defaultTarget).toBe('worker');
@@ -120,7 +121,24 @@ test(
     expect(readdirSync(data)).toContain('support-desk.db');
     // It was never ended for its memory, of which it has as much as the compose file and the Kubernetes manifests give it.
     if (!container.isLimited)
-      context.annotate('The memory was not limited: there are no control groups here');
+      await context.annotate('The memory was not limited: there are no control groups here');
+    container.kill('SIGTERM');
+    expect(await container.ended, container.output()).toEqual({ code: 0, signal: null });
+  },
+);
+
+test(
+  "the desk's page is served out of the same image, and ends when it is told to",
+  { timeout: limitMs },
+  async () => {
+    const { command = [] } = composeServices()['desk'] ?? {};
+    await using container = await runContainer(examples, {
+      command,
+      env: { TEMPORAL_ADDRESS: inject('temporalAddress'), SUPPORT_HOST: '127.0.0.1', SUPPORT_PORT: '0' },
+    });
+    await container.said('http://127.0.0.1:');
+    const [url = ''] = /http:\/\/[\d.:]+/.exec(container.output()) ?? [];
+    expect(await (await fetch(url)).text()).toContain('<html');
     container.kill('SIGTERM');
     expect(await container.ended, container.output()).toEqual({ code: 0, signal: null });
   },

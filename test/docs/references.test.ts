@@ -8,7 +8,13 @@ import { environmentSchema } from '../../src/worker/environment.ts';
 import { defaultLimits } from '../../src/workflows/limits.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const documents = ['README.md', 'AGENTS.md', 'CHANGELOG.md', ...globSync('docs/*.md', { cwd: repository })];
+const documents = [
+  'README.md',
+  'AGENTS.md',
+  'CHANGELOG.md',
+  'SECURITY.md',
+  ...globSync('docs/*.md', { cwd: repository }),
+];
 
 function read(path: string): string {
   return readFileSync(join(repository, path), 'utf8');

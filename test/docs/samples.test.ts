@@ -152,3 +152,8 @@ test('the samples of tracing.md type-check', async () => {
   await using project = await projectOf('README.md', 'docs/tracing.md');
   expect(await project.typeErrors()).toBe('');
 });
+
+test('the samples of security.md type-check', async () => {
+  await using project = await projectOf('docs/security.md');
+  expect(await project.typeErrors()).toBe('');
+});

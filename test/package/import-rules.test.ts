@@ -131,6 +131,34 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '@temporalio/worker',
     ],
   },
+  'src/codec/encryption-codec.ts': {
+    may: [
+      './other.ts',
+      '../failures.ts',
+      'node:crypto',
+      'zod',
+      'jose',
+      '@temporalio/common',
+      '@temporalio/proto',
+    ],
+    mayNot: [
+      '../worker/plugin.ts',
+      '../client/client.ts',
+      '../agents/registry.ts',
+      '@temporalio/worker',
+      'openai',
+    ],
+  },
+  'src/tools/fetch-tool.ts': {
+    may: ['./other.ts', '../agents/define-tool.ts', 'node:http', 'zod', 'ipaddr.js', 'pg'],
+    mayNot: [
+      '../agents/registry.ts',
+      '../activities/index.ts',
+      '../worker/plugin.ts',
+      '@temporalio/worker',
+      'openai',
+    ],
+  },
   'src/client/client.ts': {
     may: [
       './other.ts',

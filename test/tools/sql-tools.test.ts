@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, mkdtempSync, rmSync, chownSync } from 'node:fs';
+import { chownSync, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -70,86 +70,85 @@ test('SQLite: a statement without end is ended, and the worker goes on meanwhile
 const [initdb] = globSync('/usr/lib/postgresql/*/bin/initdb');
 const asRoot = userInfo().uid === 0;
 
-test.skipIf(!initdb)(
-  'PostgreSQL: reads in a transaction that only reads, with rows, bytes and time bounded',
-  async () => {
-    const bin = (initdb as string).replace(/initdb$/, '');
-    const data = join(folder, 'pg');
-    const { port } = await findFreePorts(undefined);
-    const user: { uid?: number; gid?: number } = asRoot
-      ? {
-          uid: Number(execFileSync('id', ['-u', 'postgres'])),
-          gid: Number(execFileSync('id', ['-g', 'postgres'])),
-        }
-      : {};
-    if (user.uid !== undefined && user.gid !== undefined) chownSync(folder, user.uid, user.gid);
-    execFileSync(`${bin}initdb`, ['-D', data, '-U', 'owner', '--auth=trust'], {
-      ...user,
-      stdio: 'ignore',
-      cwd: folder,
-    });
-    const server = spawn(`${bin}postgres`, ['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder], {
-      ...user,
-      stdio: 'ignore',
-      cwd: folder,
-    });
-    try {
-      const connectionString = `postgres://owner@127.0.0.1:${port}/postgres`;
-      const owner = await vi.waitFor(
-        async () => {
-          const client = new pg.Client({ connectionString });
-          await client.connect();
-          return client;
-        },
-        { timeout: 60_000, interval: 300 },
-      );
-      await owner.query('CREATE TABLE orders (id int, note text); CREATE SEQUENCE numbers');
-      await owner.query("INSERT INTO orders SELECT n, 'note ' || n FROM generate_series(1, 500) n");
-      const tool = postgresTool({
-        connectionString,
-        description: 'The shop.',
-        maxRows: 30,
-        maxBytes: 4_000,
-        timeoutMs: 2_000,
-      });
-      const query = async (sql: string) => await tool.execute({ sql }, context);
-      expect(await query('SELECT id, note FROM orders WHERE id < 3 ORDER BY id;')).toEqual({
-        columns: ['id', 'note'],
-        rows: [
-          [1, 'note 1'],
-          [2, 'note 2'],
-        ],
-      });
-      expect(await query('SELECT id FROM orders')).toMatchObject({ rows: { length: 30 }, more: true });
-      expect(await query("SELECT repeat('x', 1500) FROM orders")).toMatchObject({
-        rows: { length: 2 },
-        more: true,
-      });
-      for (const sql of [
-        'DELETE FROM orders',
-        'WITH gone AS (DELETE FROM orders RETURNING 1) SELECT * FROM gone',
-        "SELECT nextval('numbers')",
-        'SELECT 1; DELETE FROM orders',
-        'SELECT 1; COMMIT; DELETE FROM orders',
-        "SELECT set_config('transaction_read_only', 'off', true)",
-        'SELECT id INTO copied FROM orders',
-        'SELECT nothing FROM nowhere',
-      ])
-        await expect(query(sql), sql).rejects.toMatchObject({ name: 'ToolError' });
-      await expect(query('SELECT pg_sleep(60)')).rejects.toThrow(/statement timeout/);
-      expect((await owner.query('SELECT count(*)::int AS n FROM orders')).rows).toEqual([{ n: 500 }]);
-      // Nobody is left behind.
-      await vi.waitFor(async () => {
-        const left = await owner.query("SELECT 1 FROM pg_stat_activity WHERE application_name = 'cadenza'");
-        expect(left.rows).toHaveLength(0);
-      });
+/** A PostgreSQL server of the test's own. */
+async function startPostgres(): Promise<AsyncDisposable & { connectionString: string; owner: pg.Client }> {
+  const bin = (initdb as string).replace(/initdb$/, '');
+  const data = join(folder, 'pg');
+  const { port } = await findFreePorts(undefined);
+  const idOf = (flag: string) => Number(execFileSync('id', [flag, 'postgres']));
+  const user = asRoot ? { uid: idOf('-u'), gid: idOf('-g') } : {};
+  if (user.uid !== undefined) chownSync(folder, user.uid, user.gid);
+  const options = { ...user, stdio: 'ignore', cwd: folder } as const;
+  execFileSync(`${bin}initdb`, ['-D', data, '-U', 'owner', '--auth=trust'], options);
+  const server = spawn(
+    `${bin}postgres`,
+    ['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', folder],
+    options,
+  );
+  const connectionString = `postgres://owner@127.0.0.1:${port}/postgres`;
+  const owner = await vi.waitFor(
+    async () => {
+      const client = new pg.Client({ connectionString });
+      await client.connect();
+      return client;
+    },
+    { timeout: 60_000, interval: 300 },
+  );
+  return {
+    connectionString,
+    owner,
+    async [Symbol.asyncDispose]() {
       await owner.end();
-    } finally {
       const ended = once(server, 'exit');
       server.kill('SIGINT');
       await ended;
-      expect(existsSync(join(data, 'postmaster.pid'))).toBe(false);
-    }
+    },
+  };
+}
+
+test.skipIf(!initdb)(
+  'PostgreSQL: reads in a transaction that only reads, with rows, bytes and time bounded',
+  async () => {
+    await using server = await startPostgres();
+    const { owner, connectionString } = server;
+    await owner.query('CREATE TABLE orders (id int, note text); CREATE SEQUENCE numbers');
+    await owner.query("INSERT INTO orders SELECT n, 'note ' || n FROM generate_series(1, 500) n");
+    const tool = postgresTool({
+      connectionString,
+      description: 'The shop.',
+      maxRows: 30,
+      maxBytes: 4_000,
+      timeoutMs: 2_000,
+    });
+    const query = async (sql: string) => await tool.execute({ sql }, context);
+    expect(await query('SELECT id, note FROM orders WHERE id < 3 ORDER BY id;')).toEqual({
+      columns: ['id', 'note'],
+      rows: [
+        [1, 'note 1'],
+        [2, 'note 2'],
+      ],
+    });
+    expect(await query('SELECT id FROM orders')).toMatchObject({ rows: { length: 30 }, more: true });
+    const wide = await query("SELECT repeat('x', 1500) FROM orders");
+    expect(wide).toMatchObject({ rows: { length: 2 }, more: true });
+    for (const sql of [
+      'DELETE FROM orders',
+      'WITH gone AS (DELETE FROM orders RETURNING 1) SELECT * FROM gone',
+      "SELECT nextval('numbers')",
+      'SELECT 1; DELETE FROM orders',
+      'SELECT 1; COMMIT; DELETE FROM orders',
+      "SELECT set_config('transaction_read_only', 'off', true)",
+      'SELECT id INTO copied FROM orders',
+      'SELECT nothing FROM nowhere',
+    ])
+      await expect(query(sql), sql).rejects.toMatchObject({ name: 'ToolError' });
+    await expect(query('SELECT pg_sleep(60)')).rejects.toThrow(/statement timeout/);
+    expect((await owner.query('SELECT count(*)::int AS n FROM orders')).rows).toEqual([{ n: 500 }]);
+    // Nobody is left behind.
+    await vi.waitFor(async () => {
+      const left = await owner.query("SELECT 1 FROM pg_stat_activity WHERE application_name = 'cadenza'");
+      expect(left.rows).toHaveLength(0);
+    });
   },
   120_000,
 );

@@ -67,7 +67,7 @@ test('a worker is alive before it is ready, and alive but not ready while it dra
   expect((await endpoint.get('/healthz')).status).toBe(200);
   answer?.();
   expect(await worker.ended).toEqual({ code: 0, signal: null });
-});
+}, 180_000);
 
 test('metrics tell of runs, turns, tokens, tool calls and the cache, beside those of the SDK; a replay counts nothing', async () => {
   await using worker = startWorker('crash-agents', { OPENAI_MODEL: 'gpt-5-mini' });
@@ -111,7 +111,19 @@ test('metrics tell of runs, turns, tokens, tool calls and the cache, beside thos
   expect(await counts()).toEqual(expected);
   const { body } = await endpoint.get('/metrics');
   expect(body).not.toContain('swordfish');
-});
+}, 180_000);
+
+test('a worker whose slots go by CPU and memory runs agents', async () => {
+  await using worker = startWorker('crash-agents', {
+    CADENZA_SLOTS: 'resource-based',
+    CADENZA_ACTIVITY_SLOTS: '8',
+    CADENZA_TARGET_MEMORY_PERCENT: '95',
+  });
+  const endpoint = await endpointOf(worker);
+  await endpoint.ready();
+  const run = await client.start('clerk', 'go');
+  expect((await run.result()).turns).toBe(2);
+}, 180_000);
 
 test('metrics tell how many calls wait for a person, and for how long, also after a restart; one of two workers looks', async () => {
   const env = { CADENZA_APPROVALS_SECONDS: '1', TEST_BUILD: '1' };

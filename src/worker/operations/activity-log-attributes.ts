@@ -7,6 +7,8 @@ const ours: ReadonlySet<string> = new Set([
   names.executeTool,
   names.carryOver,
   names.checkArguments,
+  names.archiveRun,
+  names.storeArchive,
 ]);
 
 /** Adds agent, turn and tool to every line that an activity of Cadenza's logs. Temporal adds the run by itself. */

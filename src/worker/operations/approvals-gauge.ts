@@ -9,6 +9,7 @@ const mostQueries = 100;
 const together = 4;
 /** A poller that was not heard of for so long has gone, or has no place for more work: a poll takes a minute at most. */
 const goneAfterMs = 75_000;
+const firstLookMs = 5_000;
 
 /** What a run was found to wait for, and how long its history was then: until it grows, nothing has changed. */
 interface Known {
@@ -63,18 +64,20 @@ export class ApprovalsGauge {
     );
   }
 
-  /** Looks at once, and again so many milliseconds after each look. */
+  /** Looks soon, and again so many milliseconds after each look. */
   start(everyMs: number): void {
     const look = async () => {
       try {
         await this.look();
       } catch (thrown) {
         // The next round may find Temporal again.
-        Runtime.instance().logger.debug('The waiting approvals could not be counted', { error: thrown });
+        if (!this.stopped)
+          Runtime.instance().logger.debug('The waiting approvals could not be counted', { error: thrown });
       }
       if (!this.stopped) this.timer = setTimeout(() => void look(), everyMs).unref();
     };
-    void look();
+    // By then Temporal knows who polls.
+    this.timer = setTimeout(() => void look(), Math.min(everyMs, firstLookMs)).unref();
   }
 
   stop(): void {
@@ -89,7 +92,7 @@ export class ApprovalsGauge {
     this.oldest.set(since.length === 0 ? 0 : Math.max(0, Date.now() - Math.min(...since)) / 1_000);
   }
 
-  /** Whether this worker is the one that looks. Of two that disagree for a moment both show the same. */
+  /** Whether this worker is the one that looks. */
   private async isFirst(): Promise<boolean> {
     const { namespace, taskQueue: name, identity } = this.worker.options;
     const { pollers } = await this.client.workflowService.describeTaskQueue({
@@ -102,7 +105,7 @@ export class ApprovalsGauge {
     const polling = (pollers ?? [])
       .filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000 > from)
       .map((poller) => poller.identity ?? '');
-    return polling.every((other) => other >= identity);
+    return polling.includes(identity) && polling.every((other) => other >= identity);
   }
 
   /** Since when each call waits, as far as the runs could be asked. */

@@ -43,7 +43,12 @@ export async function startHttpEndpoint({ host, port, metrics }: HttpEndpointOpt
       const state = health?.state ?? 'STARTING';
       const blockedMs = Math.round(delay.max / 1e6);
       delay.reset();
-      return answer(response, alive ? 200 : 503, { alive, state, longestBlockMs: blockedMs });
+      return answer(response, alive ? 200 : 503, {
+        alive,
+        state,
+        longestBlockMs: blockedMs,
+        memory: memory(),
+      });
     }
     if (path === '/readyz') {
       const readiness = health?.readiness() ?? Promise.resolve({ ready: false, why: 'the worker starts' });
@@ -137,4 +142,11 @@ async function listen(server: Server, host: string, port: number): Promise<void>
 function answer(response: ServerResponse, status: number, body: Record<string, unknown>): void {
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
   response.end(`${JSON.stringify(body)}\n`);
+}
+
+/** Megabytes. The heap is the main isolate's; that of the workflows is in the resident memory only. */
+function memory(): Record<string, number> {
+  const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
+  const all = Object.entries({ rss, heapTotal, heapUsed, external });
+  return Object.fromEntries(all.map(([name, bytes]) => [name, Math.round(bytes / 1_048_576)]));
 }

@@ -5,7 +5,7 @@ const mebibyte = 1024 * 1024;
 /** What a worker process with nothing to go by allows itself: it may not be alone on its machine. */
 const unlimitedMb = 1_024;
 /** Megabytes of a process that are no heap of either isolate: Node, the SDK's native part, code, young generations, buffers of the network. */
-const outsideMb = 200;
+const outsideMb = 240;
 /** The main isolate's part of the rest: conversations, requests and replies. The workflows' isolate has the other. */
 const mainShare = 0.55;
 /** Megabytes that the main isolate holds without a run: modules, and what remains of bundling the workflows. */

@@ -28,7 +28,7 @@ export interface Container {
   output(): string;
   /** Waits until the output holds the text; rejects, with the output, when the process ends before that. */
   said(text: string): Promise<void>;
-  /** Runs the image's health check in the container; returns its exit code. */
+  /** Runs the image's health check in the container; returns its exit code. Rejects, with the output, when the container has ended. */
   checkHealth(): Promise<number>;
   /** Whether there is the limit that was asked for. */
   readonly isLimited: boolean;
@@ -89,6 +89,7 @@ export async function runContainer(image: Image, options: ContainerOptions): Pro
       }
     },
     async checkHealth() {
+      if (child.exitCode !== null) throw new Error(`The container has ended:\n${output}`);
       const inside = [
         '--target',
         `${pid}`,
