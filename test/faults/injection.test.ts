@@ -41,6 +41,7 @@ function desk(document: string) {
     name: 'wipe',
     description: 'Deletes everything.',
     input: z.object({}),
+    effect: 'once',
     execute: () => payments.push(-1),
   });
   const cashier = defineAgent({ name: 'cashier', instructions: 'Pay.', tools: [read, pay] });
