@@ -97,6 +97,23 @@ test('every script and path that the documents name exists', () => {
   }
 });
 
+test('every promise of reliability.md names tests that exist, by titles that they have', () => {
+  const page = read('docs/reliability.md');
+  const rows = page.slice(page.indexOf('## Workers')).match(/^\| (?!promise|---).*$/gm) ?? [];
+  expect(rows.length).toBeGreaterThan(60);
+  for (const row of rows) {
+    const named = [...row.matchAll(/`(test\/[\w./-]+\.test\.ts)`: "([^"]+)"/g)];
+    expect(named.length, row).toBeGreaterThan(0);
+    for (const [, path = '', title = ''] of named) {
+      const titles = [...read(path).matchAll(/(['"`])((?:(?!\1)[^\\\n]|\\.)+)\1/g)].map(([, , text]) => text);
+      expect(
+        titles.some((text) => text?.includes(title)),
+        `${path} has a test named "${title}"`,
+      ).toBe(true);
+    }
+  }
+});
+
 test('AGENTS.md stays short', () => {
   expect(read('AGENTS.md').split('\n').length).toBeLessThan(60);
 });
