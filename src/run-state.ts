@@ -2,7 +2,15 @@
  * What a run hands to the one that continues it as new. Types alone: it is JSON, as everything that crosses a boundary.
  */
 import type { PolicyRule } from './policy.ts';
-import type { DefinitionSnapshot, Item, Limits, Unconfirmed, Usage, UserMessage } from './protocol.ts';
+import type {
+  DefinitionSnapshot,
+  Item,
+  Limits,
+  ModelTurn,
+  Unconfirmed,
+  Usage,
+  UserMessage,
+} from './protocol.ts';
 
 /** Where a conversation stood when its run continued as new. */
 export interface ConversationState {
@@ -39,7 +47,13 @@ export interface RunState {
   inbox: InboxState;
   approvals: ApprovalsState;
   conversation?: ConversationState;
+  features?: RunFeatures;
+  /** The outdated build that the chain has left, or tried to. */
+  left?: string;
 }
+
+/** What a run's namespace and workers offer besides what all do, as its first reply said. */
+export type RunFeatures = NonNullable<ModelTurn['features']>;
 
 /** The rules of a run about tool calls: its own, those of the run above, and the numbers of the last changes there and here. */
 export interface RulesState {

@@ -71,12 +71,16 @@ export async function callModel(
     const decision = carry(registered, conversation, reply, guarded);
     const cost = costOf(definition.snapshot, reply.usage, prices);
     const text = JSON.stringify(reply.items);
+    const leave = await dependencies.deployment.left(context);
+    const features = definition.known ? undefined : await dependencies.features.of(context);
     const turn: ModelTurn = {
       reply: reply.items,
       decision,
       definition: definition.digest,
       ...(!definition.known && { snapshot: definition.snapshot }),
       ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
+      ...(features && { features }),
+      ...(leave !== undefined && { leave }),
       usage: reply.usage,
       ...(cost !== undefined && { cost }),
       ...(context.info.attempt > 1 && { attempts: context.info.attempt }),

@@ -1,5 +1,7 @@
 import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
+import type { NamespaceFeatures } from './namespace-features.ts';
+import type { Deployment } from './deployment.ts';
 import type { StreamSink } from './live-text.ts';
 import type { McpPool } from './mcp/pool.ts';
 import type { Providers } from './models/providers.ts';
@@ -17,6 +19,10 @@ export interface ActivityDependencies {
   watch: ActivityWatch;
   /** Connections to servers of tools. */
   mcp: McpPool;
+  /** The version that the worker's runs are pinned to, if any. */
+  deployment: Deployment;
+  /** What the worker's namespace offers runs. */
+  features: NamespaceFeatures;
   /** Told of requests to models. */
   tracing?: ActivityTracing;
   /** Where the text of replies can be watched. */

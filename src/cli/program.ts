@@ -8,6 +8,7 @@ import { evaluate, record } from './eval-commands.ts';
 import { list, show, type ListCommandOptions } from './look-commands.ts';
 import { addPeople, type On } from './people-commands.ts';
 import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
+import { setup } from './setup-command.ts';
 import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
 
 const help = `
@@ -54,6 +55,12 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (path: string, options: { agents: string; json?: boolean }) => {
       code = await evaluate(path, options);
     });
+  program
+    .command('setup')
+    .description('register the search attributes by which runs are found; doing it again changes nothing')
+    .option('--check', 'only say what is missing; exit code 1 where something is')
+    .option('--json', 'print one JSON object')
+    .action(on(async (client, options: { check?: boolean; json?: boolean }) => await setup(client, options)));
   addRuns(program, on);
   addPeople(program, on);
   program
@@ -104,6 +111,7 @@ function addRuns(program: Command, on: On): void {
     .command('list')
     .description('runs, the newest first')
     .option('--agent <name>', 'of this agent')
+    .option('--status <status>', 'running, waiting, paused, idle, taken-over, … (needs "cadenza setup")')
     .option('--state <state>', 'running, completed, failed, canceled, terminated')
     .option('--limit <n>', 'at most so many', '20')
     .option('--children', 'also runs below others')

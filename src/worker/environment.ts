@@ -30,6 +30,17 @@ export const environmentSchema = z.object({
   CADENZA_TRANSCRIPT_CACHE_MB: documented(whole(0, 1_048_576).default(64), {
     description: 'Megabytes of conversations kept in memory; 0 keeps none.',
   }),
+  CADENZA_DEPLOYMENT_NAME: documented(text('the name of a worker deployment').optional(), {
+    description: "Worker Versioning: the deployment's name, with `CADENZA_BUILD_ID`.",
+    default: 'no versioning',
+  }),
+  CADENZA_BUILD_ID: documented(text('an id of this build, such as a commit').optional(), {
+    description: 'Worker Versioning: which build of the deployment this is.',
+    default: 'no versioning',
+  }),
+  CADENZA_VERSIONING: documented(z.enum(['pinned', 'auto-upgrade']).default('pinned'), {
+    description: 'Whether runs stay on the build that they began on, or go on with the current one.',
+  }),
   OPENAI_API_KEY: documented(
     text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
     { description: "The default model provider's key.", secret: true },

@@ -3,9 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
 import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
 import { noWatch } from '../activities/activity-watch.ts';
+import { Deployment, type PinnedVersion } from '../activities/deployment.ts';
 import { createActivities } from '../activities/index.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
+import { NamespaceFeatures } from '../activities/namespace-features.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
@@ -97,6 +99,8 @@ export class CadenzaPlugin extends SimplePlugin {
       ...(tracing && { tracing: tracing.activities }),
       ...(this.sink && { sink: this.sink }),
       policy: this.cadenza.policy ?? [],
+      deployment: new Deployment(pinnedVersion(options)),
+      features: new NamespaceFeatures(),
       mcp: this.mcp,
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
@@ -183,6 +187,12 @@ export class CadenzaPlugin extends SimplePlugin {
       },
     });
   }
+}
+
+/** The version that runs of a worker are pinned to; `undefined` where they go with the current one by themselves. */
+function pinnedVersion({ workerDeploymentOptions: versioned }: WorkerOptions): PinnedVersion | undefined {
+  const pinned = versioned?.useWorkerVersioning && versioned.defaultVersioningBehavior === 'PINNED';
+  return pinned ? versioned.version : undefined;
 }
 
 /** A module of this package, as the source or the build of it that runs. */

@@ -1,6 +1,6 @@
-import { createWorker } from './create-worker.ts';
+import { createWorker, type CreateWorkerOptions } from './create-worker.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
-import { readEnvironment, unknownVariables } from './environment.ts';
+import { readEnvironment, unknownVariables, type WorkerEnvironment } from './environment.ts';
 import { importNamed, workflowsFile } from './named-modules.ts';
 import { readTracingEnvironment } from './tracing/tracing-environment.ts';
 
@@ -15,6 +15,7 @@ export async function runWorker(): Promise<void> {
   );
   const worker = await createWorker({
     agents,
+    ...versioningOf(settings),
     tracing: readTracingEnvironment().wanted,
     provider: openaiProvider({
       apiKey: settings.OPENAI_API_KEY,
@@ -30,4 +31,26 @@ export async function runWorker(): Promise<void> {
   });
   // The SDK's own handling of SIGTERM and SIGINT drains the worker; `run` returns when that is done.
   await worker.run();
+}
+
+/** Worker Versioning as the environment says. Throws a `TypeError` where half of it is missing. */
+function versioningOf({
+  CADENZA_DEPLOYMENT_NAME: deploymentName,
+  CADENZA_BUILD_ID: buildId,
+  CADENZA_VERSIONING: behavior,
+}: WorkerEnvironment): Pick<CreateWorkerOptions, 'workerDeploymentOptions'> {
+  if (deploymentName === undefined && buildId === undefined) return {};
+  if (deploymentName === undefined || buildId === undefined) {
+    const missing = buildId === undefined ? 'CADENZA_BUILD_ID' : 'CADENZA_DEPLOYMENT_NAME';
+    throw new TypeError(
+      `The worker cannot start with this environment:\n  - ${missing}: a deployment's name and a build id go together`,
+    );
+  }
+  return {
+    workerDeploymentOptions: {
+      useWorkerVersioning: true,
+      version: { deploymentName, buildId },
+      defaultVersioningBehavior: behavior === 'pinned' ? 'PINNED' : 'AUTO_UPGRADE',
+    },
+  };
 }

@@ -18,6 +18,7 @@ import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
 import { runToolCalls } from './tool-calls.ts';
+import { Visibility } from './visibility.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
 export async function agent(start: AgentStart): Promise<RunResult> {
@@ -46,10 +47,14 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   }));
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
+  run.visibility.open();
   run.deadline.arm(run.limits.deadlineMs);
   try {
-    return await run.deadline.bound(() => takeTurns(run, since));
+    const result = await run.deadline.bound(() => takeTurns(run, since));
+    run.visibility.end();
+    return result;
   } catch (thrown) {
+    run.visibility.end(thrown);
     throw withTotals(run, thrown);
   }
 }
@@ -87,6 +92,9 @@ function newRun(start: AgentStart): Run {
     rules,
     inbox,
     background,
+    left: state?.left,
+    visibility: new Visibility(() => run),
+    ...(state?.features && { features: state.features }),
     delegations: new Set(),
     conversation: open && new ConversationMode(open, isIdle, { inbox, background }, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },

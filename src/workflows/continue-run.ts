@@ -27,9 +27,9 @@ const mostRounds = 5;
 const mostEvents = 48_000;
 const mostBytes = 46 * 1024 * 1024;
 
-/** Whether the run is to continue as new, as Temporal suggests it. Nothing else is pending between two turns. */
-export function shouldContinue({ stays, background }: Run): boolean {
-  if (!workflowInfo().continueAsNewSuggested) return false;
+/** Whether the run is to continue as new, as Temporal suggests it, or because it leaves an outdated build. Nothing else is pending between two turns. */
+export function shouldContinue({ stays, background, leaving }: Run): boolean {
+  if (!workflowInfo().continueAsNewSuggested && leaving === undefined) return false;
   // A child that is open then would be terminated.
   if (!stays && !background.busy) return true;
   const { historyLength, historySize } = workflowInfo();
@@ -88,7 +88,8 @@ async function carryOver(run: Run, since: Since[], round: number): Promise<Carry
 }
 
 function stateOf(run: Run): RunState {
-  const { turn, limits, spent, agents, deadline, control, inbox, approvals, conversation } = run;
+  const { turn, limits, spent, agents, deadline, control, inbox, approvals, conversation, features } = run;
+  const left = run.leaving ?? run.left;
   return {
     turn,
     limits,
@@ -99,6 +100,8 @@ function stateOf(run: Run): RunState {
     inbox: inbox.carried,
     approvals: approvals.carried,
     ...(conversation && { conversation: conversation.carried }),
+    ...(features && { features }),
+    ...(left !== undefined && { left }),
   };
 }
 

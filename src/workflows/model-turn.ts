@@ -77,7 +77,11 @@ export async function callModel(
     }
     try {
       const answer = await ask();
-      const { limits } = answer.turn;
+      const { limits, features, leave } = answer.turn;
+      // Where it could not be left, it is not tried again at every turn.
+      if (leave !== undefined && leave !== run.left) run.leaving = leave;
+      if (features) run.features = { ...run.features, ...features };
+      run.visibility.open();
       // The author's limits come with the first reply that uses the definition.
       if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
       run.deadline.arm(run.limits.deadlineMs);
