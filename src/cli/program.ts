@@ -8,6 +8,7 @@ import { evaluate, record } from './eval-commands.ts';
 import { list, show, type ListCommandOptions } from './look-commands.ts';
 import { addPeople, type On } from './people-commands.ts';
 import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
+import { addSchedules } from './schedule-commands.ts';
 import { setup } from './setup-command.ts';
 import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
 
@@ -63,6 +64,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(on(async (client, options: { check?: boolean; json?: boolean }) => await setup(client, options)));
   addRuns(program, on);
   addPeople(program, on);
+  addSchedules(program, on);
   program
     .command('dev')
     .description(

@@ -5,6 +5,7 @@ import {
   type ClientInterceptors,
   type ClientOptions,
   type ConnectionLike,
+  type ScheduleHandle,
   type WorkflowStartOptions,
 } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
@@ -18,6 +19,7 @@ import { names, type AgentStart, type Json, type RunResult } from '../protocol.t
 import { summary } from '../summary.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
 import { RunHandle } from './run-handle.ts';
+import { scheduleRun, type ScheduleOptions } from './schedule.ts';
 import { traceInterceptor } from './tracing.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
 
@@ -182,6 +184,23 @@ export class CadenzaClient {
     const sent = await sendMessage(this.temporal, name, conversationId, text, { ...options, taskQueue });
     const run = new RunHandle(this.temporal, conversationId);
     return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
+  }
+
+  /**
+   * Runs an agent at set times, through a schedule of Temporal's, and returns its handle: to pause, trigger, change or delete it.
+   *
+   * Throws a `TypeError` for an input that does not fit the agent's schema or a schedule without times, and Temporal's
+   * `ScheduleAlreadyRunning` where there is one of that id.
+   */
+  async schedule<A extends AgentReference>(
+    agent: A,
+    input: InputOf<A>,
+    options: ScheduleOptions,
+  ): Promise<ScheduleHandle> {
+    await checkInput(agent, input);
+    const { taskQueue = this.taskQueue } = options;
+    const name = typeof agent === 'string' ? agent : agent.name;
+    return await scheduleRun(this.temporal, name, toJson(input), { ...options, taskQueue });
   }
 
   /**

@@ -10,6 +10,7 @@ export {
 export { RunHandle, type RunDescription, type WaitingCall } from './run-handle.ts';
 export type { Answer } from './answers.ts';
 export type { SendOptions, SentMessage } from './send.ts';
+export type { ScheduleOptions } from './schedule.ts';
 export type { ForkOptions } from './fork.ts';
 export type { ArgumentCondition, PolicyRule, PolicyVerdict, Remember, RunRule } from '../policy.ts';
 export type { RewindOptions } from './rewind.ts';
