@@ -71,16 +71,13 @@ export async function callModel(
     const decision = carry(registered, conversation, reply, guarded);
     const cost = costOf(definition.snapshot, reply.usage, prices);
     const text = JSON.stringify(reply.items);
-    const leave = await dependencies.deployment.left(context);
-    const features = definition.known ? undefined : await dependencies.features.of(context);
     const turn: ModelTurn = {
       reply: reply.items,
       decision,
       definition: definition.digest,
       ...(!definition.known && { snapshot: definition.snapshot }),
       ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
-      ...(features && { features }),
-      ...(leave !== undefined && { leave }),
+      ...(await surroundings(dependencies, context, definition.known)),
       usage: reply.usage,
       ...(cost !== undefined && { cost }),
       ...(context.info.attempt > 1 && { attempts: context.info.attempt }),
@@ -122,6 +119,17 @@ async function openText({ sink }: ActivityDependencies, context: Context, turn: 
     context.log.warn('The reply cannot be watched', { error: describeThrown(thrown) });
     return unwatched;
   }
+}
+
+/** What a run is told of its namespace and its build, the former once. */
+async function surroundings(
+  { features, deployment }: ActivityDependencies,
+  context: Context,
+  known: boolean,
+): Promise<Pick<ModelTurn, 'features' | 'leave'>> {
+  const offered = known ? undefined : await features.of(context);
+  const leave = await deployment.left(context);
+  return { ...(offered && { features: offered }), ...(leave !== undefined && { leave }) };
 }
 
 /** Whether the conversation has no input but begins with its first message. */

@@ -61,6 +61,10 @@ export function addSchedules(program: Command, on: On): void {
           await create(client, id, agent, input, options),
       ),
     );
+  addChanges(schedule, on);
+}
+
+function addChanges(schedule: Command, on: On): void {
   schedule
     .command('list')
     .description('the schedules of agents')
@@ -176,9 +180,10 @@ async function show(client: CadenzaClient, id: string, { json }: { json?: boolea
 function factsOf({ scheduleId, memo, spec, policies, state, info, action }: ScheduleDescription) {
   const workflowId = ({ action: started }: { action: { workflow: { workflowId: string } } }) =>
     started.workflow.workflowId;
+  const agent = memo?.['agent'];
   return {
     id: scheduleId,
-    agent: String(memo?.['agent'] ?? ''),
+    agent: typeof agent === 'string' ? agent : '',
     state: state.paused ? 'paused' : 'active',
     note: state.note ?? '',
     times: [

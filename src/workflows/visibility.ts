@@ -44,6 +44,7 @@ export class Visibility {
         const { status, waiting } = this.now;
         this.tell(status, waiting);
       }
+      this.told = undefined;
       // Who looks for runs asks those that say nothing.
       upsertSearchAttributes([
         { key: keys.status, value: null },
