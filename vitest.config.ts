@@ -1,10 +1,15 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
-export default defineConfig({
+/** The fault tests that take long: `npm run test:faults` runs them, and all other fault tests with more of everything. */
+const long = 'test/faults/long/**';
+
+export default defineConfig(({ mode }) => ({
   resolve: { conditions: ['cadenza-source'] },
   ssr: { resolve: { conditions: ['cadenza-source'], externalConditions: ['cadenza-source'] } },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: [mode === 'faults' ? 'test/faults/**/*.test.ts' : 'test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...(mode === 'faults' ? [] : [long])],
+    provide: { faults: mode === 'faults' ? 'all' : 'some' },
     reporters: ['default', './test/support/plain-summary.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/silence.ts'],
@@ -15,4 +20,4 @@ export default defineConfig({
     hookTimeout: 120_000,
     typecheck: { enabled: false },
   },
-});
+}));

@@ -3,6 +3,7 @@ import type { Duration } from './duration.ts';
 import { failure } from './failures.ts';
 import { rulesProblem, type PolicyRule, type RunRule } from './policy.ts';
 import type { AgentStart, Json, Limits } from './protocol.ts';
+import { nameProblem, type Concurrency } from './tenancy.ts';
 
 /** What may be said of a run when it begins, as people write it. */
 export interface RunOptions {
@@ -10,6 +11,10 @@ export interface RunOptions {
   limits?: RunLimits;
   /** Rules about tool calls, which go before the worker's and the tools' own; the first that meets a call counts. */
   policy?: readonly RunRule[];
+  /** For whom the run works: the workers' budgets count by it, also for the runs below. 1 to 200 characters. */
+  tenant?: string;
+  /** How many runs of a key may be open at once. A run below another one has no key of its own. */
+  concurrency?: Concurrency;
 }
 
 /** Bounds on a run, as people write them. */
@@ -24,14 +29,36 @@ export interface RunLimits extends Omit<Limits, 'deadlineMs'> {
  * Throws `InvalidInput` for a malformed rule, and for a limit that is not a positive, finite number: JSON has no infinity, and a workflow
  * that read it as something else would end at once or never.
  */
-export function agentStart(agent: string, input: Json, { limits, policy }: RunOptions): AgentStart {
+export function agentStart(
+  agent: string,
+  input: Json,
+  { limits, policy, tenant, concurrency }: RunOptions,
+): AgentStart {
+  const problem =
+    (tenant === undefined ? undefined : named('tenant', tenant)) ??
+    (concurrency && (named('concurrency.key', concurrency.key) ?? limitProblem(concurrency)));
+  if (problem !== undefined) throw failure('InvalidInput', problem);
   return {
     agent,
     input,
     ...(limits && { limits: limitsOf(limits) }),
+    ...(tenant !== undefined && { tenant }),
+    ...(concurrency && { concurrency }),
     ...(policy &&
       policy.length > 0 && { policy: { own: identified(policy), inherited: [], heard: 0, epoch: 0 } }),
   };
+}
+
+function named(option: string, name: unknown): string | undefined {
+  const problem = nameProblem(name);
+  return problem === undefined ? undefined : `${option} ${problem}`;
+}
+
+function limitProblem({ limit = 1 }: Concurrency): string | undefined {
+  // Each holder is looked at when somebody waits.
+  return Number.isInteger(limit) && limit >= 1 && limit <= 1_000
+    ? undefined
+    : 'concurrency.limit must be a whole number from 1 to 1000';
 }
 
 /** The rules under ids; throws `InvalidInput` for what is no rule. */

@@ -85,3 +85,11 @@ export interface CheckedArguments {
   problem?: string;
   digest?: string;
 }
+
+/** Which answer of a conversation is to be cut short: that to a message, or the one that a turn is part of. */
+export interface StopRequest {
+  messageId?: string;
+  turn?: number;
+  /** Who asked. */
+  by?: string;
+}

@@ -35,6 +35,22 @@ export const failureTypes = {
   TranscriptCorrupt: 'end',
   /** An external store did not answer. */
   TranscriptUnavailable: 'retry',
+  /** All slots of the run's concurrency key are taken, and it was not to wait. */
+  ConcurrencyRefused: 'end',
+  /** The tenant has used its budget of the day. Retried on the next day where the budget says so. */
+  TenantBudgetSpent: 'end',
+  /** The workflow that counts a tenant's budget did not answer. */
+  TenantBudgetUnavailable: 'retry',
+  /** A payload is encrypted with a key that this process does not have. Another worker may have it. */
+  CodecKeyMissing: 'retry',
+  /** The key management service does not give a key of the codec. */
+  CodecKeyUnavailable: 'retry',
+  /** Something could not be encrypted, and so was not stored. */
+  PayloadNotEncrypted: 'retry',
+  /** An encrypted payload does not open: another key under the same id, or it was changed, or moved from another run. */
+  PayloadUnreadable: 'retry',
+  /** An archive did not take a run that has ended, or the worker has none. The run itself is not touched by it. */
+  ArchiveUnavailable: 'retry',
   /** The conversation can be neither shortened nor carried into a run that continues this one. */
   ConversationTooLarge: 'end',
   TurnLimitReached: 'end',
@@ -90,6 +106,9 @@ const beforeTheTool: ReadonlySet<string> = new Set<FailureType>([
   'TranscriptBehind',
   'TranscriptUnavailable',
   'McpUnavailable',
+  'CodecKeyMissing',
+  'CodecKeyUnavailable',
+  'PayloadUnreadable',
 ]);
 
 /** Whether an attempt that failed so did not reach its tool. */

@@ -27,6 +27,9 @@ export {
 export type { McpServer, McpToolOptions } from './agents/mcp.ts';
 export type { Delegate, Handoff } from './agents/routes.ts';
 export type { RunLimits, RunOptions } from './agent-start.ts';
+export { personalData, type PersonalDataOptions } from './personal-data.ts';
+export type { Concurrency } from './tenancy.ts';
+export type { Redact, RedactedPlace } from './redaction.ts';
 export type { Duration } from './duration.ts';
 export { failureTypes, type FailureType } from './failures.ts';
 export type { Effect, Item, Json, Limits, RunResult, Usage } from './protocol.ts';

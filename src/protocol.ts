@@ -6,10 +6,13 @@
  */
 
 import type { ApprovalPlan, Uncertainty } from './decisions.ts';
+import type { Features } from './features.ts';
 import type { PolicyRule } from './policy.ts';
+import type { Concurrency } from './tenancy.ts';
 import type { CarriedConversation, ContinuedRun, RulesState } from './run-state.ts';
 
 export type * from './decisions.ts';
+export type * from './features.ts';
 
 /** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -110,6 +113,11 @@ export interface AgentStart {
   open?: OpenConversation;
   /** What an earlier run of the same chain left, where this one continues it. */
   continued?: ContinuedRun;
+  /** What whoever started the run knows of its workers; their first reply goes before it. */
+  features?: Features;
+  /** For whom it works, and what it must not overlap with. */
+  tenant?: string;
+  concurrency?: Concurrency;
 }
 
 /** How a conversation stays open. */
@@ -262,6 +270,8 @@ export interface CallModelInput {
   policy?: PolicyRule[];
   /** Make the conversation shorter, whether or not the model could still take it. */
   compact?: true;
+  /** For whom the call is made. */
+  tenant?: string;
 }
 
 /** What a model was given besides the conversation. The reply that first uses one stores it. */
@@ -300,10 +310,10 @@ export interface ModelTurn {
   leave?: string;
   /** Present in the first reply of a run that uses the definition. */
   snapshot?: DefinitionSnapshot;
-  /** What the run's namespace and workers offer besides, with the snapshot; absent where that is nothing. */
-  features?: { searchAttributes?: true; archive?: true };
   /** The definition's limits, with the snapshot. The start's own limits go before them. */
   limits?: Limits;
+  /** What the worker is configured to do for the run, with the snapshot; absent where it is nothing. */
+  features?: Features;
   usage: Usage;
   /** US dollars; absent where the model's price is not known. */
   cost?: number;
@@ -460,14 +470,6 @@ export interface UserMessage {
   said?: true;
 }
 
-/** Which answer of a conversation is to be cut short: that to a message, or the one that a turn is part of. */
-export interface StopRequest {
-  messageId?: string;
-  turn?: number;
-  /** Who asked. */
-  by?: string;
-}
-
 /** A part of a reply that is too large for one activity result. */
 export interface ReplyPart {
   digest: string;
@@ -502,6 +504,8 @@ export const names = {
   changePolicy: 'changePolicy',
   inheritPolicy: 'inheritPolicy',
   policy: 'policy',
+  archiveRun: 'archiveRun',
+  storeArchive: 'storeArchive',
 } as const;
 
 /** The activity id of a turn's model call. */

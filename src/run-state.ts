@@ -4,9 +4,9 @@
 import type { PolicyRule } from './policy.ts';
 import type {
   DefinitionSnapshot,
+  Features,
   Item,
   Limits,
-  ModelTurn,
   Unconfirmed,
   Usage,
   UserMessage,
@@ -47,13 +47,10 @@ export interface RunState {
   inbox: InboxState;
   approvals: ApprovalsState;
   conversation?: ConversationState;
-  features?: RunFeatures;
+  features?: Features;
   /** The outdated build that the chain has left, or tried to. */
   left?: string;
 }
-
-/** What a run's namespace and workers offer besides what all do, as its first reply said. */
-export type RunFeatures = NonNullable<ModelTurn['features']>;
 
 /** The rules of a run about tool calls: its own, those of the run above, and the numbers of the last changes there and here. */
 export interface RulesState {

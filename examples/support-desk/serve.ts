@@ -1,4 +1,7 @@
-/** Serves the backend and its page on this machine. Temporal's address comes from the environment, the port from SUPPORT_PORT. */
+/**
+ * Serves the backend and its page. Temporal's address comes from the environment, the port from SUPPORT_PORT, and from SUPPORT_HOST the
+ * address to listen on, which is this machine's own unless it is set: whoever reaches the page may decide about refunds.
+ */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,16 +18,17 @@ export interface RunningBackend {
   close(): Promise<void>;
 }
 
-/** Listens on 127.0.0.1 alone; rejects where the port is taken. 0 takes a free one. */
+/** Listens on 127.0.0.1 unless SUPPORT_HOST says otherwise; rejects where the port is taken. 0 takes a free one. */
 export async function serveBackend(
   client: CadenzaClient,
   port = Number(process.env['SUPPORT_PORT'] || 3000),
 ): Promise<RunningBackend> {
   const server = createAdaptorServer({ fetch: createBackend(client).fetch }) as Server;
-  server.listen(port, '127.0.0.1');
+  const host = process.env['SUPPORT_HOST'] || '127.0.0.1';
+  server.listen(port, host);
   await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://${host}:${(server.address() as AddressInfo).port}`,
     async close() {
       const closed = once(server, 'close');
       server.close();
@@ -35,6 +39,11 @@ export async function serveBackend(
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { url } = await serveBackend(await createClient({ taskQueue }));
-  process.stdout.write(`${url}\n`);
+  const client = await createClient({ taskQueue });
+  const backend = await serveBackend(client);
+  process.stdout.write(`${backend.url}\n`);
+  // In a container nothing else ends it on a signal: the first process has no default for them.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => void backend.close().then(async () => await client.close()));
+  }
 }

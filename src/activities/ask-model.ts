@@ -7,6 +7,7 @@ import type { Conversation } from '../transcript/conversation.ts';
 import { modelRequest, type ModelRequest } from '../transcript/model-request.ts';
 import { compactConversation, planCompaction, type CompactionWish } from './compaction.ts';
 import type { ActivityDependencies } from './dependencies.ts';
+import type { ModelOutcome } from './metrics.ts';
 import { isTooLong } from './models/model-failure.ts';
 import type { ModelReply } from './models/model.ts';
 import { costOf } from './models/prices.ts';
@@ -122,10 +123,11 @@ async function compact(call: Call, wish: CompactionWish): Promise<ModelTurn | un
 /** Sends the request, bounded by the model's own time and the run's deadline. */
 async function send(
   { dependencies, registered, input, context }: Call,
-  { provider: named }: DefinitionSnapshot,
+  snapshot: DefinitionSnapshot,
   request: () => ModelRequest,
   onText?: (delta: string) => void,
 ): Promise<ModelReply> {
+  const { provider: named } = snapshot;
   const { modelTimeoutMs } = registered;
   const limits = { ...registered.limits, ...(input.deadline !== undefined && { deadlineMs: undefined }) };
   // Before the first reply the workflow does not know the definition's own deadline.
@@ -138,11 +140,22 @@ async function send(
   const signal = AbortSignal.any([context.cancellationSignal, timeout]);
   const provider = dependencies.providers.get(named);
   if (!provider) throw failure('ModelUnavailable', `this worker has no model provider "${named}"`);
+  const { metrics, prices } = dependencies;
+  const from = performance.now();
+  const count = (outcome: ModelOutcome, reply?: ModelReply) => {
+    const cost = reply && costOf(snapshot, reply.usage, prices);
+    metrics.modelCall(input.agent, snapshot.model, {
+      seconds: (performance.now() - from) / 1_000,
+      outcome,
+      ...(reply && { usage: reply.usage }),
+      ...(cost !== undefined && { cost }),
+    });
+  };
   try {
     const asked = request();
     const { tracing = noTracing } = dependencies;
     const about = { agent: input.agent, turn: input.turn, provider: provider.name, ...asked };
-    return await tracing.chat({ ...about, ...(named !== undefined && { named }) }, async () =>
+    const reply = await tracing.chat({ ...about, ...(named !== undefined && { named }) }, async () =>
       provider.call(asked, {
         signal,
         attempt: context.info.attempt,
@@ -150,7 +163,14 @@ async function send(
         ...(onText && { onText }),
       }),
     );
+    count('ok', reply);
+    return reply;
   } catch (thrown) {
+    count(context.cancellationSignal.aborted ? 'cancelled' : 'failed');
+    if (context.cancellationDetails?.workerShutdown) {
+      metrics.replyLost();
+      context.log.warn('A reply was lost in the drain: the model is asked again by another worker');
+    }
     if (!timeout.aborted || context.cancellationSignal.aborted) throw thrown;
     if (deadline <= Date.now()) throw late();
     throw failure('ModelUnavailable', `the model did not answer within ${modelTimeoutMs} ms (modelTimeout)`);

@@ -75,7 +75,9 @@ async function cut(text: string, maxBytes: number, encoder: OutputEncoder): Prom
 async function encodedBytes(output: Json, { converter, context }: OutputEncoder): Promise<number> {
   if (converter.payloadCodecs.length === 0) return jsonBytes(output);
   const payloads = await encodeToPayloadsWithContext(converter, context, [output]);
-  return (payloads ?? []).reduce((sum, payload) => sum + (payload.data?.byteLength ?? 0), 0);
+  const stored = (payloads ?? []).reduce((sum, payload) => sum + (payload.data?.byteLength ?? 0), 0);
+  // What a codec compresses reaches the model as long as it was.
+  return Math.max(stored, jsonBytes(output));
 }
 
 function jsonBytes(value: Json): number {

@@ -3,20 +3,28 @@ import { z } from 'zod';
 import type { RegisteredAgent } from '../agents/registry.ts';
 import { digestText } from '../digest.ts';
 import { describeThrown, failure } from '../failures.ts';
-import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
+import {
+  names,
+  protocolVersion,
+  type CallModelInput,
+  type Features,
+  type ModelTurn,
+  type ReplyPart,
+} from '../protocol.ts';
 import type { Conversation } from '../transcript/conversation.ts';
-import { askModel } from './ask-model.ts';
-import { carry, sizeOf } from './carry-conversation.ts';
+import { askForTenant } from './ask-for-tenant.ts';
+import { carry } from './carry-conversation.ts';
 import { checkValue, decide } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { guardInput, guardOutput } from './guardrails.ts';
 import { unwatched, type LiveText } from './live-text.ts';
 import { whileAlive } from './liveness.ts';
 import { costOf } from './models/prices.ts';
+import { redactReply } from './redact.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 
-/** Largest reply stored as one payload; the server's limit for one is 2 MB, after encoding. */
+/** Largest turn, with what was decided, stored as one payload; the server's limit for one is 2 MB, after encoding. */
 const largestReply = 1024 * 1024;
 const partLength = 256 * 1024;
 /** How long a model call lasts before it says where its text can be watched. */
@@ -52,7 +60,7 @@ export async function callModel(
         : undefined;
     if (stopped) return stopped;
     live = await openText(dependencies, context, input.turn);
-    const asked = await askModel(dependencies, registered, conversation, input, {
+    const asked = await askForTenant(dependencies, registered, conversation, input, {
       context,
       onText: (delta) => live.write(delta),
     });
@@ -61,7 +69,9 @@ export async function callModel(
       store.remember(runId, context.info.activityId, shorter, JSON.stringify(shorter.decision).length);
       return shorter;
     }
-    const { reply, definition } = asked;
+    const { definition } = asked;
+    // Before anything is decided or stored: what the run goes on with is what its history holds.
+    const reply = await redactReply(asked.reply, dependencies.redact, input.agent);
     const decided = await decide(registered, reply, {
       workflowId,
       policy: { worker: dependencies.policy, run: input.policy ?? [] },
@@ -84,8 +94,9 @@ export async function callModel(
       digest: digestText(text, JSON.stringify(decision), definition.digest),
     };
     store.remember(runId, context.info.activityId, turn, text.length);
-    const carried = decision.kind === 'handoff' ? sizeOf(decision.carried) : 0;
-    return Buffer.byteLength(text) + carried > largestReply ? await storeInParts(context, turn, text) : turn;
+    dependencies.metrics.turn(input.agent, definition.snapshot.model);
+    const bytes = Buffer.byteLength(JSON.stringify(turn));
+    return bytes > largestReply ? await storeInParts(context, turn, text) : turn;
   };
   try {
     return await whileAlive(dependencies.watch, work, {
@@ -123,13 +134,18 @@ async function openText({ sink }: ActivityDependencies, context: Context, turn: 
 
 /** What a run is told of its namespace and its build, the former once. */
 async function surroundings(
-  { features, deployment }: ActivityDependencies,
+  { features, deployment, archive }: ActivityDependencies,
   context: Context,
   known: boolean,
 ): Promise<Pick<ModelTurn, 'features' | 'leave'>> {
-  const offered = known ? undefined : await features.of(context);
+  const offered: Features = known
+    ? {}
+    : { ...(await features.of(context)), ...(archive && { archive: true as const }) };
   const leave = await deployment.left(context);
-  return { ...(offered && { features: offered }), ...(leave !== undefined && { leave }) };
+  return {
+    ...(Object.keys(offered).length > 0 && { features: offered }),
+    ...(leave !== undefined && { leave }),
+  };
 }
 
 /** Whether the conversation has no input but begins with its first message. */

@@ -3,6 +3,7 @@ import { digestJson, digestText } from '../digest.ts';
 import type { CompactDecision, DefinitionSnapshot, Json, ModelTurn, Usage } from '../protocol.ts';
 import type { ModelRequest } from '../transcript/model-request.ts';
 import { compactableRange, itemBytes, readableRange, summaryRequest } from '../transcript/compaction.ts';
+import { cutText } from '../transcript/cut-text.ts';
 import type { Conversation } from '../transcript/conversation.ts';
 import type { ModelReply } from './models/model.ts';
 import { contextWindow } from './models/context-windows.ts';
@@ -13,6 +14,8 @@ import type { RenderedDefinition } from './render-definition.ts';
 export const largestConversation = 1024 * 1024;
 /** A token is about four bytes of text, of most languages and of JSON. */
 const bytesPerToken = 4;
+/** Bytes of a summary that are kept: it is there to make room, and is stored with the decision in one payload. */
+const largestSummary = 128 * 1024;
 /** The part of the context window, or of {@link largestConversation}, at which a conversation is shortened, and the part that stays. */
 const defaultAt = 0.8;
 const defaultKeep = 0.3;
@@ -41,6 +44,8 @@ export interface CompactionPlan {
   to: number;
   /** Absent: what is dropped is not summarised. */
   definition?: DefinitionSnapshot;
+  /** Bytes that are kept of the summary. */
+  summaryBytes?: number;
 }
 
 /**
@@ -70,7 +75,12 @@ export function planCompaction(
   const by = options.model === undefined ? undefined : providers.target(options.model);
   const summariser = by === undefined || by.model === snapshot.model ? window : contextWindow(by.model);
   const readable = readableRange(conversation.items, range, summariser * defaultAt * (bytesPerToken - 1));
-  return { ...readable, definition: summaryDefinition(snapshot, by, options.instructions) };
+  return {
+    ...readable,
+    definition: summaryDefinition(snapshot, by, options.instructions),
+    // Half of what a conversation may take: a summary that fills it would have to be summarised in its turn, and so on.
+    summaryBytes: Math.min(largestSummary, Math.floor((at * window * bytesPerToken) / 2)),
+  };
 }
 
 /** Drops what the plan says, with a summary by the model where there is to be one. */
@@ -79,13 +89,16 @@ export async function compactConversation(
   plan: CompactionPlan,
   ask: (definition: DefinitionSnapshot, request: () => ModelRequest) => Promise<ModelReply>,
 ): Promise<Pick<ModelTurn, 'reply' | 'decision' | 'definition' | 'snapshot' | 'usage' | 'digest'>> {
-  const { from, to, definition } = plan;
+  const { from, to, definition, summaryBytes = largestSummary } = plan;
   let usage: Usage = { input: 0, output: 0 };
   let summary = '';
   if (definition) {
     const reply = await ask(definition, () => summaryRequest(definition, conversation.items, plan));
     usage = reply.usage;
-    summary = reply.items.map((item) => (item.type === 'message' ? item.text : '')).join('');
+    summary = cutText(
+      reply.items.map((item) => (item.type === 'message' ? item.text : '')).join(''),
+      summaryBytes,
+    );
   }
   const decision: CompactDecision = {
     kind: 'compact',

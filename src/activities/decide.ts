@@ -18,6 +18,10 @@ import type { ModelReply } from './models/model.ts';
 
 /** Longest text of one mistake that goes back to the model. */
 const longestProblem = 2_000;
+/** Calls of one reply, whatever limit a run has: what is decided of all of them is stored in one payload. */
+const mostCalls = 1_000;
+/** Characters of all mistakes of one reply. */
+const longestProblems = 256 * 1024;
 /** Largest output, as it is stored: it becomes the workflow's result, which Temporal stores as one payload. */
 const largestOutput = 1024 * 1024;
 
@@ -51,13 +55,19 @@ export async function decide(
   }
   const calls = callsOf(reply.items);
   if (calls.length === 0) return await decideOutput(agent, reply);
+  if (calls.length > mostCalls) {
+    const said = `the model asked for ${calls.length} tool calls in one turn; no run may have more than ${mostCalls}`;
+    return { kind: 'end', type: 'ToolCallLimitReached', message: said };
+  }
   const plans = await Promise.all(
     calls.map(async (call, index) => {
       const cut = reply.stopped === 'cut' && index === calls.length - 1;
       return cut ? { refused: cutCall } : await planCall(agent, call, run);
     }),
   );
-  return decideCalls(plans);
+  return decideCalls(
+    plans.map((plan) => ('refused' in plan ? { refused: shortened(plan.refused, calls.length) } : plan)),
+  );
 }
 
 const cutCall = 'Not executed: the reply reached the length limit within this call. Send it again, shorter.';
@@ -66,6 +76,11 @@ const longestTask = 256 * 1024;
 
 /** A plan, or the wish to hand over, of which a reply can have only one. */
 type Wish = CallPlan | { handoff: Route };
+
+/** The words of one mistake, shorter where there are very many. */
+function shortened(problem: string, calls: number): string {
+  return problem.slice(0, Math.floor(longestProblems / calls));
+}
 
 function decideCalls(wishes: Wish[]): Decision {
   const index = wishes.findIndex((wish) => 'handoff' in wish);

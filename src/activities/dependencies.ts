@@ -2,13 +2,21 @@ import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
 import type { NamespaceFeatures } from './namespace-features.ts';
 import type { Deployment } from './deployment.ts';
+import type { Redact } from '../redaction.ts';
+import type { ArchivedRun } from '../storage/archive-document.ts';
 import type { StreamSink } from './live-text.ts';
 import type { McpPool } from './mcp/pool.ts';
+import type { ActivityMetrics } from './metrics.ts';
 import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
 import type { WorkerRule } from './policy.ts';
+import type { TenantBudgets } from './tenant-budget.ts';
 import type { ActivityTracing } from './tracing.ts';
+import type { Redactor } from './secrets.ts';
 import type { TranscriptStore } from './transcript-store.ts';
+
+/** Takes the archive of a run and returns where it is. */
+export type ArchiveTarget = (run: ArchivedRun) => Promise<{ key: string; bytes: number }>;
 
 /** What the activities of one worker share. */
 export interface ActivityDependencies {
@@ -16,6 +24,7 @@ export interface ActivityDependencies {
   providers: Providers;
   store: TranscriptStore;
   prices: PriceTable;
+  metrics: ActivityMetrics;
   watch: ActivityWatch;
   /** Connections to servers of tools. */
   mcp: McpPool;
@@ -27,6 +36,14 @@ export interface ActivityDependencies {
   tracing?: ActivityTracing;
   /** Where the text of replies can be watched. */
   sink?: StreamSink;
+  /** What tenants may use in a day. */
+  budgets?: TenantBudgets;
+  /** Takes out of texts what must not be stored. */
+  redact?: Redact;
+  /** Stores a closed run; absent where the worker has no archive. */
+  archive?: ArchiveTarget;
   /** The worker's rules about tool calls. */
   policy: readonly WorkerRule[];
+  /** Takes known secrets out of failures and tool results. */
+  redactor: Redactor;
 }

@@ -2,7 +2,7 @@ import { ApplicationFailure, type Context } from '@temporalio/activity';
 import type { ToolContext } from '../agents/define-tool.ts';
 import { NotDone, ToolError } from '../agents/define-tool.ts';
 import type { RegisteredAgent, RegisteredTool } from '../agents/registry.ts';
-import { digestJson, digestText } from '../digest.ts';
+import { digestJson, digestText, toJson } from '../digest.ts';
 import { describeThrown, failure, toError } from '../failures.ts';
 import {
   callsOf,
@@ -20,13 +20,23 @@ import { checkInput, parseArguments, unknownTool } from './decide.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 import { whileAlive } from './liveness.ts';
 import { judgeCall } from './policy.ts';
+import { redactFailure, redactResult } from './redact.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
+import type { Redactor } from './secrets.ts';
+
+/**
+ * Workers that may die, or stop answering, while they run one call: a tool that ends its process, or takes all its memory, must not go through all of
+ * a fleet, time and again. Five by chance, one after the other, are rare.
+ */
+const mostLostWorkers = 5;
 
 /** What heartbeats carry from one attempt to the next. */
 interface AttemptRecord {
   /** Attempts that the tool itself failed; those that a dead worker cut short do not count. */
   failures: number;
+  /** Attempts of whose end a worker has told, in whatever way they failed: of the others nothing more was heard. */
+  told: number;
   progress?: unknown;
 }
 
@@ -57,25 +67,45 @@ export async function executeTool(
   dependencies: ActivityDependencies,
   input: ExecuteToolInput,
 ): Promise<ToolResult> {
-  const record: AttemptRecord = { failures: 0 };
+  const record: AttemptRecord = { failures: 0, told: 0 };
   return await whileAlive(
     dependencies.watch,
     async (context, tracked) => {
-      record.failures = (context.info.heartbeatDetails as AttemptRecord | undefined)?.failures ?? 0;
-      const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
-      // A tool of the agent's own needs no server of others'.
-      const registered = known.tools.has(input.tool) ? known : await dependencies.mcp.extend(known);
-      const outcome = await attempt(dependencies, registered, input, {
-        context,
-        tracked,
-        record,
-        from: Date.now(),
-        busy: false,
-      });
-      return await toResult(dependencies, outcome, input, context);
+      const before = context.info.heartbeatDetails as Partial<AttemptRecord> | undefined;
+      record.failures = before?.failures ?? 0;
+      record.told = before?.told ?? record.failures;
+      try {
+        return await executeOnce(dependencies, input, {
+          context,
+          tracked,
+          record,
+          from: Date.now(),
+          busy: false,
+        });
+      } catch (thrown) {
+        record.told += 1;
+        context.heartbeat(record);
+        throw thrown;
+      }
     },
     { name: input.tool, details: () => record },
   );
+}
+
+async function executeOnce(
+  dependencies: ActivityDependencies,
+  input: ExecuteToolInput,
+  running: Running,
+): Promise<ToolResult> {
+  const { context } = running;
+  const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
+  // A tool of the agent's own needs no server of others'.
+  const registered = known.tools.has(input.tool) ? known : await dependencies.mcp.extend(known);
+  const place = { kind: 'error', agent: input.agent, tool: input.tool } as const;
+  const outcome = await attempt(dependencies, registered, input, running).catch(async (thrown: unknown) => {
+    throw await redactFailure(thrown, dependencies.redact, place);
+  });
+  return await toResult(dependencies, outcome, input, context);
 }
 
 async function attempt(
@@ -99,6 +129,11 @@ async function attempt(
   // A tool that lost its code since it was approved has nothing to run.
   if (judged && (judged.deferred || judged.digest !== input.approved)) return { needsDecision: judged };
   const effect = tool.tool.effect ?? 'once';
+  const lost = context.info.attempt - 1 - record.told;
+  if (effect !== 'once' && lost >= mostLostWorkers)
+    return {
+      error: `The tool "${input.tool}" is not started again: ${lost} workers died, or stopped answering, while they ran this call`,
+    };
   // Before the history is read, which proves that the attempt is not over: a worker that freezes meanwhile wakes to a deadline that has passed.
   running.from = Date.now();
   const before = effect === 'once' && (await startedBefore(input, context));
@@ -116,7 +151,6 @@ async function attempt(
     if (effect === 'once') return uncertain(tool, said, running.busy ? againFrom(context) : undefined);
     record.failures += 1;
     if (record.failures >= input.attempts) return { error: said };
-    context.heartbeat(record);
     throw failure('ToolAttemptFailed', said, { cause: toError(thrown) });
   }
 }
@@ -241,10 +275,20 @@ async function checkOutput({ tool }: RegisteredTool, output: unknown): Promise<O
   };
 }
 
+/** Before the output is cut: half a secret is not known for one. */
+function withoutSecrets(value: unknown, redactor: Redactor): unknown {
+  try {
+    return redactor.json(toJson(value));
+  } catch {
+    // What JSON cannot hold is not stored either.
+    return value;
+  }
+}
+
 async function toResult(
-  { store }: ActivityDependencies,
+  { store, redact, redactor }: ActivityDependencies,
   outcome: Outcome,
-  { tool, maxBytes }: ExecuteToolInput,
+  { agent, tool, maxBytes }: ExecuteToolInput,
   context: Context,
 ): Promise<ToolResult> {
   const { activityId, namespace, workflowExecution } = context.info;
@@ -252,8 +296,14 @@ async function toResult(
     const { needsDecision } = outcome;
     return { output: null, needsDecision, bytes: 0, digest: needsDecision.digest };
   }
-  if ('uncertain' in outcome) return { output: null, ...outcome, bytes: 0, digest: activityId };
-  const value = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
+  const place = { kind: 'value' in outcome ? 'result' : 'error', agent, tool } as const;
+  if ('uncertain' in outcome) {
+    const { why: whole, ...rest } = outcome.uncertain;
+    const why = (await redactResult(redactor.text(whole), redact, place)) as string;
+    return { output: null, uncertain: { ...rest, why }, bytes: 0, digest: activityId };
+  }
+  const said = 'value' in outcome ? outcome.value : 'error' in outcome ? outcome.error : outcome.refused;
+  const value = await redactResult(withoutSecrets(said, redactor), redact, place);
   const { output, bytes, error } = await boundOutput(value, maxBytes, tool, {
     converter: context.client.options.loadedDataConverter,
     context: {

@@ -1,5 +1,7 @@
 import {
   names,
+  type ArchiveOutcome,
+  type ArchiveRequest,
   type CallModelInput,
   type CarryOverInput,
   type CarryOverResult,
@@ -9,22 +11,46 @@ import {
   type ModelTurn,
   type ToolResult,
 } from '../protocol.ts';
+import { tenancyNames, type SlotAnswer, type SlotAsk } from '../tenancy.ts';
 import { callModel } from './call-model.ts';
 import { carryOver } from './carry-over.ts';
 import { checkArguments } from './check-arguments.ts';
 import { executeTool } from './execute-tool.ts';
+import { openRuns, takeSlot } from './slots.ts';
+import { storeArchive } from './store-archive.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
 /** The activities that agent runs call, by the names under which the workflow knows them. */
 export function createActivities(dependencies: ActivityDependencies) {
+  const activity =
+    <Input, Result>(work: (dependencies: ActivityDependencies, input: Input) => Promise<Result>) =>
+    async (input: Input): Promise<Result> => {
+      try {
+        return await work(dependencies, input);
+      } catch (thrown) {
+        // What is thrown is recorded, logged and shown.
+        throw dependencies.redactor.error(thrown);
+      }
+    };
   return {
-    [names.callModel]: async (input: CallModelInput): Promise<ModelTurn> =>
-      await callModel(dependencies, input),
-    [names.executeTool]: async (input: ExecuteToolInput): Promise<ToolResult> =>
-      await executeTool(dependencies, input),
-    [names.carryOver]: async (input: CarryOverInput): Promise<CarryOverResult> =>
-      await carryOver(dependencies, input),
-    [names.checkArguments]: async (input: CheckArgumentsInput): Promise<CheckedArguments> =>
-      await checkArguments(dependencies, input),
+    [names.callModel]: activity<CallModelInput, ModelTurn>(callModel),
+    [names.executeTool]: activity<ExecuteToolInput, ToolResult>(counted),
+    [names.carryOver]: activity<CarryOverInput, CarryOverResult>(carryOver),
+    [names.checkArguments]: activity<CheckArgumentsInput, CheckedArguments>(checkArguments),
+    [names.storeArchive]: activity<ArchiveRequest, ArchiveOutcome>(storeArchive),
+    [tenancyNames.takeSlot]: activity<SlotAsk, SlotAnswer>(takeSlot),
+    [tenancyNames.openRuns]: activity<string[], string[]>(openRuns),
   };
+}
+
+async function counted(dependencies: ActivityDependencies, input: ExecuteToolInput): Promise<ToolResult> {
+  const from = performance.now();
+  let result: ToolResult | undefined;
+  try {
+    result = await executeTool(dependencies, input);
+    return result;
+  } finally {
+    const seconds = (performance.now() - from) / 1_000;
+    dependencies.metrics.toolCall(input.agent, input.tool, seconds, result);
+  }
 }

@@ -1,6 +1,6 @@
 import type { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import type { RunFeatures } from '../run-state.ts';
+import type { Features } from '../protocol.ts';
 import { missingAttributes } from '../search-attributes.ts';
 
 /** Milliseconds after which a namespace that lacked something is looked at again: people set it up while workers run. */
@@ -14,7 +14,7 @@ export class NamespaceFeatures {
   private lookedAt = 0;
 
   /** For a run's first reply; `undefined` where there is nothing. Never fails: whatever keeps a look from succeeding counts as a no. */
-  async of({ client, info }: Pick<Context, 'client' | 'info'>): Promise<RunFeatures | undefined> {
+  async of({ client, info }: Pick<Context, 'client' | 'info'>): Promise<Features | undefined> {
     if (!this.known || ((await this.known) === false && Date.now() - this.lookedAt > lookAgainMs)) {
       this.lookedAt = Date.now();
       this.known = hasSearchAttributes(client, info.namespace);

@@ -9,6 +9,8 @@ import type { ApprovalPlan, Json } from '../protocol.ts';
 export interface WorkerRule extends Omit<PolicyRule, 'by'> {
   /** A condition in code, called on the worker, besides those that the rule names. */
   when?: (call: PolicyCall) => boolean | Promise<boolean>;
+  /** Meets only the calls of tools that say neither `effect` nor `needsApproval`, so that nobody has thought about what a call does. */
+  undeclared?: true;
   /** No rule of a run goes before it. A worker's `deny` never lets one. Default `false`. */
   final?: boolean;
 }
@@ -28,6 +30,14 @@ export interface Policy {
   run: readonly PolicyRule[];
 }
 
+/** The last rule of every worker that has no other of this id: what nobody has thought about, a person is asked about. */
+export const undeclaredRule: WorkerRule = { id: 'undeclared', undeclared: true, verdict: 'ask' };
+
+/** A worker's rules, and behind them the {@link undeclaredRule} unless one of its id is among them. */
+export function withUndeclared(rules: readonly WorkerRule[] = []): readonly WorkerRule[] {
+  return rules.some(({ id }) => id === undeclaredRule.id) ? rules : [...rules, undeclaredRule];
+}
+
 /** No rule besides the tools' own. */
 export const noPolicy: Policy = { worker: [], run: [] };
 
@@ -40,7 +50,9 @@ interface JudgedCall {
 
 /** Throws a `TypeError` that lists what is wrong with a worker's rules. */
 export function checkWorkerPolicy(rules: readonly WorkerRule[]): void {
-  const problems = rules.flatMap((rule) => ruleProblem(rule as PolicyRule, ['when', 'final']) ?? []);
+  const problems = rules.flatMap(
+    (rule) => ruleProblem(rule as PolicyRule, ['when', 'final', 'undeclared']) ?? [],
+  );
   if (problems.length > 0)
     throw new TypeError(`The policy cannot be used:\n${problems.map((one) => `  - ${one}`).join('\n')}`);
 }
@@ -69,7 +81,9 @@ export async function judgeCall(
       }),
     }),
   };
-  const rule = await deciding(policy, facts, call.workflowId);
+  const undeclared = typeof tool !== 'string' && isUndeclared(tool.tool);
+  const rules = { ...policy, worker: policy.worker.filter((one) => !one.undeclared || undeclared) };
+  const rule = await deciding(rules, facts, call.workflowId);
   if (rule?.verdict === 'deny') {
     const why = rule.reason === undefined ? '' : `: ${rule.reason}`;
     return { denied: `Not executed: a policy does not allow this call of "${name}"${why}` };
@@ -88,6 +102,11 @@ export async function judgeCall(
     ...(deferred && { deferred }),
     ...(output && { checksOutput: true as const }),
   };
+}
+
+/** A deferred tool's call waits for somebody anyway. */
+function isUndeclared(tool: AnyTool): boolean {
+  return tool.effect === undefined && tool.needsApproval === undefined && tool.execute !== undefined;
 }
 
 /** Names a call as a person sees it. */

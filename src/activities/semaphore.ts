@@ -7,6 +7,11 @@ export class Semaphore {
     this.free = permits;
   }
 
+  /** Whether all permits are taken. */
+  get isBusy(): boolean {
+    return this.free === 0;
+  }
+
   /** Runs the task when a permit is free; rejects with the signal's reason when it is aborted before. */
   async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.acquire(signal);

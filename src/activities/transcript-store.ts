@@ -34,10 +34,15 @@ export interface TranscriptStoreOptions {
   concurrentReads?: number;
   /** How long a read that lacks an event the run has recorded is repeated before the attempt fails. Default 20 seconds. */
   patienceMs?: number;
+  /** Told how each conversation was come by. */
+  onRead?: (how: 'warm' | 'partial' | 'cold' | 'reply') => void;
 }
 
 /** Bytes that a kept reply or result takes besides its text: without them, results of two bytes would never fill the cache. */
 const overhead = 500;
+
+/** Longest random wait before a history is read while others are: a turn takes longer than this anyway. */
+const spreadMs = 150;
 
 interface Entry {
   conversation?: Conversation;
@@ -65,12 +70,14 @@ export class TranscriptStore {
   private readonly reads: Semaphore;
   private readonly cacheBytes: number;
   private readonly patienceMs: number;
+  private readonly onRead: TranscriptStoreOptions['onRead'];
   private bytes = 0;
 
   constructor(options: TranscriptStoreOptions = {}) {
     this.cacheBytes = options.cacheBytes ?? 64 * 1024 * 1024;
     this.reads = new Semaphore(options.concurrentReads ?? 4);
     this.patienceMs = options.patienceMs ?? 20_000;
+    this.onRead = options.onRead;
   }
 
   /** Bytes of content held now. */
@@ -128,7 +135,13 @@ export class TranscriptStore {
       0,
     );
     this.remember(history.run.runId, id, turn, bytes);
+    this.onRead?.('reply');
     return turn;
+  }
+
+  private count(how: 'warm' | 'partial' | 'cold'): void {
+    this.counters[how] += 1;
+    this.onRead?.(how);
   }
 
   private fromCache(entry: Entry | undefined, id: string, since: readonly Since[]): Conversation | undefined {
@@ -136,7 +149,7 @@ export class TranscriptStore {
     if (!entry || base === undefined || entry.conversation?.id !== base) return undefined;
     const { conversation: known, fresh } = entry;
     const conversation = unlessMissing(() => extend(known, id, since, freshContents(fresh)));
-    if (conversation) this.counters.warm += 1;
+    if (conversation) this.count('warm');
     return conversation;
   }
 
@@ -153,7 +166,7 @@ export class TranscriptStore {
       const recent = known && (await this.readSince(history, known));
       const partial = recent && unlessMissing(() => from(recent));
       const conversation = partial ?? from(await this.readAll(history));
-      this.counters[partial ? 'partial' : 'cold'] += 1;
+      this.count(partial ? 'partial' : 'cold');
       return conversation;
     });
   }
@@ -163,11 +176,13 @@ export class TranscriptStore {
     const until = Date.now() + this.patienceMs;
     for (let pause = 50; ; pause = Math.min(pause * 2, 2_000)) {
       try {
+        // Where reads queue up, other workers probably began at the same moment and do the same: not in step with them.
+        if (this.reads.isBusy) await sleep(Math.random() * spreadMs, history);
         return await this.reads.run(read, history.signal);
       } catch (thrown) {
         if (!(thrown instanceof MissingContent)) throw thrown;
         if (Date.now() + pause > until) throw failure('TranscriptBehind', thrown.message, { cause: thrown });
-        await delay(pause, undefined, history.signal ? { signal: history.signal } : {});
+        await sleep(pause * (0.5 + Math.random()), history);
       }
     }
   }
@@ -240,6 +255,10 @@ export class TranscriptStore {
       this.bytes -= entry.bytes;
     }
   }
+}
+
+async function sleep(milliseconds: number, { signal }: RunHistory): Promise<void> {
+  await delay(milliseconds, undefined, signal ? { signal } : {});
 }
 
 function unlessMissing<T>(make: () => T): T | undefined {

@@ -63,7 +63,8 @@ export interface ToolOptions<Name extends string, In extends z.ZodType, Out exte
   whenUncertain?: 'fail' | 'tell' | 'ask';
   /**
    * Whether a person must approve a call before it runs: always, never, or as a function of the arguments, called on the worker.
-   * It is asked again when the call is about to run, as the definition may have changed while it waited. Default `false`.
+   * It is asked again when the call is about to run, as the definition may have changed while it waited. Default: `false` for a tool that says what its
+   * `effect` is; for one that does not, a person is asked, unless a policy says otherwise.
    */
   needsApproval?:
     | boolean

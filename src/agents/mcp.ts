@@ -7,7 +7,7 @@ export interface McpToolOptions {
   /** Default `once`, the safe one: what a server says of its tools proves nothing. */
   effect?: Effect;
   whenUncertain?: 'fail' | 'tell' | 'ask';
-  /** Default `false`. */
+  /** Default: `false` where `effect` is said; otherwise a person is asked, unless a policy says otherwise. */
   needsApproval?: boolean;
   approval?: NonNullable<AnyTool['approval']>;
   /** Time for one attempt. Default 5 minutes. */

@@ -29,6 +29,13 @@ export interface ListCommandOptions {
 }
 
 const endings: ReadonlySet<string> = new Set<SearchStatus>(['completed', 'failed', 'cancelled']);
+/** Options of `show`. */
+export interface ShowOptions {
+  json?: boolean;
+  html?: string | true;
+  runId?: string;
+  offline?: boolean;
+}
 
 /** Prints runs, the newest first. */
 export async function list(client: CadenzaClient, options: ListCommandOptions): Promise<number> {
@@ -83,7 +90,7 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
 export async function show(
   client: CadenzaClient,
   id: string,
-  { json, html, runId }: { json?: boolean; html?: string | true; runId?: string },
+  { json, html, runId }: ShowOptions,
 ): Promise<number> {
   const tree = await readTree(client, id, runId);
   if (json) printJson(tree);

@@ -2,10 +2,12 @@ import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/cl
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../failures.ts';
-import { withClient, type GlobalOptions } from './connection.ts';
+import { addCodec } from './codec-commands.ts';
+import { withArchive, withClient, type GlobalOptions } from './connection.ts';
 import { dev } from './dev.ts';
 import { evaluate, record } from './eval-commands.ts';
-import { list, show, type ListCommandOptions } from './look-commands.ts';
+import { archiveRuns, erase } from './data-commands.ts';
+import { list, show, type ListCommandOptions, type ShowOptions } from './look-commands.ts';
 import { addPeople, type On } from './people-commands.ts';
 import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
 import { addSchedules } from './schedule-commands.ts';
@@ -33,6 +35,8 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--namespace <name>', "Temporal's namespace")
     .option('--profile <name>', 'profile of the Temporal configuration file')
     .option('--task-queue <name>', 'where the workers listen (default: cadenza)')
+    .option('--storage <location>', 'where large payloads are: a folder, or s3://bucket/prefix')
+    .option('--archive <location>', 'where closed runs are kept: a folder, or s3://bucket/prefix')
     .addHelpText('after', help)
     .showHelpAfterError('(see --help)')
     .exitOverride();
@@ -62,8 +66,18 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--check', 'only say what is missing; exit code 1 where something is')
     .option('--json', 'print one JSON object')
     .action(on(async (client, options: { check?: boolean; json?: boolean }) => await setup(client, options)));
-  addRuns(program, on);
+  addRuns(program, on, async (id, options) => {
+    const file = id.endsWith('.json.gz') ? id : undefined;
+    const online = on(async (client) => await show(client, id, options));
+    if (file === undefined && !options.offline) return await online(program);
+    code = await withArchive(program.opts<GlobalOptions>(), file, async (client, run) =>
+      run === undefined
+        ? await show(client, id, options)
+        : await show(client, run.workflowId, { runId: run.runId, ...options }),
+    );
+  });
   addPeople(program, on);
+  addCodec(program, (ended) => (code = ended));
   addSchedules(program, on);
   program
     .command('dev')
@@ -86,7 +100,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   }
 }
 
-function addRuns(program: Command, on: On): void {
+function addRuns(program: Command, on: On, shown: (id: string, options: ShowOptions) => Promise<void>): void {
   program
     .command('run')
     .description('start an agent and wait for its answer')
@@ -122,16 +136,12 @@ function addRuns(program: Command, on: On): void {
   program
     .command('show')
     .description('everything that happened in a run and in those below it')
-    .argument('<id>')
+    .argument('<id>', "the run's id, or the file of an archive")
     .option('--run-id <id>', 'another run under the id than the newest')
+    .option('--offline', 'from the archive alone, without a server')
     .option('--json', 'print one JSON object')
     .option('--html [file]', 'write a page')
-    .action(
-      on(
-        async (client, id: string, options: { json?: boolean; html?: string | true; runId?: string }) =>
-          await show(client, id, options),
-      ),
-    );
+    .action(shown);
   program
     .command('watch')
     .description('what happens in a run, until it ends')
@@ -145,6 +155,31 @@ function addRuns(program: Command, on: On): void {
     .argument('<file>')
     .action(on(async (client, id: string, file: string) => await record(client, id, file)));
   addForks(program, on);
+  addData(program, on);
+}
+
+function addData(program: Command, on: On): void {
+  program
+    .command('archive')
+    .description('archive a closed run that the workers did not archive')
+    .argument('<id>')
+    .option('--json', 'one JSON object a line')
+    .action(
+      on(async (client, id: string, options: { json?: boolean }) => await archiveRuns(client, id, options)),
+    );
+  program
+    .command('erase')
+    .description('delete a tree of runs, their archives and their externally stored payloads')
+    .argument('<id>', "the root's id")
+    .option('--dry-run', 'say what would be deleted')
+    .option('--open', 'also runs that have not ended')
+    .option('--json', 'print one JSON object')
+    .action(
+      on(
+        async (client, id: string, options: { json?: boolean; dryRun?: boolean; open?: boolean }) =>
+          await erase(client, id, options),
+      ),
+    );
 }
 
 function addForks(program: Command, on: On): void {

@@ -8,16 +8,34 @@ import {
   type ScheduleHandle,
   type WorkflowStartOptions,
 } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentStart, type RunOptions } from '../agent-start.ts';
+import { chooseCodec, withChosenCodec } from '../codec/with-codec.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
 import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
+import { redactJson, type Redact } from '../redaction.ts';
+import { Archive } from '../storage/archive.ts';
+import {
+  storageFromEnvironment,
+  storageOptions,
+  withStorage,
+  type StorageOptions,
+} from '../storage/external-storage.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import { openStore, type StoreLocation } from '../storage/open-store.ts';
+import { priorityOf } from './priority.ts';
 import { summary } from '../summary.ts';
+import type { HistoryArchive } from '../transcript/history-events.ts';
+import { archiveChain, type ArchivedCopy } from './archive.ts';
+import { eraseTree, type EraseOptions, type EraseReport } from './erase.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
+import { redacted, type Reading } from './reading.ts';
+import { tenantUse, type TenantUse } from './tenant-use.ts';
 import { RunHandle } from './run-handle.ts';
 import { scheduleRun, type ScheduleOptions } from './schedule.ts';
 import { traceInterceptor } from './tracing.ts';
@@ -31,6 +49,20 @@ export interface CreateClientOptions extends Omit<ClientOptions, 'connection'> {
   taskQueue?: string;
   /** Whether runs belong to the trace of OpenTelemetry's span that is active where they are started. Default `false`. */
   tracing?: boolean;
+  /**
+   * Encrypts what the client sends, and decrypts what it reads; workers need the same. Default: what the environment says
+   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
+   */
+  codec?: PayloadCodec | false;
+  /**
+   * Where payloads that are too large for a history are stored: as the workers say. Default: `CADENZA_STORAGE`, and else none. A
+   * `dataConverter` with external storage of its own goes before it.
+   */
+  storage?: StoreLocation | StorageOptions;
+  /** Where runs are looked for that Temporal no longer has: as the workers say. Default: `CADENZA_ARCHIVE`, and else nowhere. */
+  archive?: StoreLocation;
+  /** Takes out of inputs and messages what must not be stored, before they leave this process: see `personalData`. Default: nothing. */
+  redact?: Redact;
 }
 
 /** How a run is started. */
@@ -66,6 +98,14 @@ export interface ListedRun {
   agent?: string;
 }
 
+/** What a client works with besides Temporal's own. */
+export interface ClientParts extends Reading {
+  /** The archive where it can also be written. */
+  store?: Archive;
+  /** Where payloads are stored externally. */
+  payloads?: ObjectStore;
+}
+
 type InputOf<A> = A extends string ? Json : AgentInput<A>;
 type OutputOf<A> = A extends string ? Json : AgentOutput<A>;
 
@@ -78,18 +118,34 @@ const longestMessage = 128 * 1024 * 1024;
  * Throws what Temporal's `Connection.connect` throws when there is no server.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', tracing = false, ...rest } = options;
+  const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = options;
+  const { storage = storageFromEnvironment(), archive = process.env['CADENZA_ARCHIVE'], ...some } = others;
+  const { redact, ...rest } = some;
   const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
+  const { dataConverter } = rest;
+  // One that is loaded already is Temporal's own way to say: exactly this.
+  const loaded = dataConverter !== undefined && 'payloadConverter' in dataConverter;
+  const coded = loaded ? dataConverter : withChosenCodec(chooseCodec(codec), dataConverter);
+  const converter = loaded ? coded : withStorage(coded, storage);
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace;
   const own = connection ? undefined : await connect(environment?.connectionOptions);
   const client = new Client({
     ...rest,
     ...(interceptors && { interceptors }),
+    ...(converter && { dataConverter: converter }),
     connection: connection ?? (own as Connection),
     ...(namespace !== undefined && { namespace }),
   });
-  return new CadenzaClient(client, taskQueue, async () => await own?.close());
+  const kept =
+    archive === undefined || archive === ''
+      ? undefined
+      : new Archive(openStore(archive), client.options.namespace);
+  return new CadenzaClient(client, taskQueue, async () => await own?.close(), {
+    ...(kept && { archive: kept, store: kept }),
+    ...(storage !== undefined && { payloads: openStore(storageOptions(storage).store) }),
+    ...(redact && { redact }),
+  });
 }
 
 async function withTracing(interceptors: ClientOptions['interceptors']): Promise<ClientInterceptors> {
@@ -111,9 +167,11 @@ export class CadenzaClient {
   readonly temporal: Client;
   private readonly taskQueue: string;
   private readonly closeOwn: () => Promise<void>;
+  private readonly parts: ClientParts;
 
-  constructor(temporal: Client, taskQueue: string, close: () => Promise<void>) {
+  constructor(temporal: Client, taskQueue: string, close: () => Promise<void>, parts: ClientParts = {}) {
     this.temporal = temporal;
+    this.parts = parts;
     this.taskQueue = taskQueue;
     this.closeOwn = close;
   }
@@ -135,13 +193,29 @@ export class CadenzaClient {
       id = `${name}-${randomUUID().slice(0, 8)}`,
       limits,
       policy,
+      tenant,
+      concurrency,
       taskQueue = this.taskQueue,
       ...rest
     } = options;
-    const start = agentStart(name, toJson(input), { ...(limits && { limits }), ...(policy && { policy }) });
+    const priority = priorityOf(options);
+    const { redact } = this.parts;
+    const given = toJson(input);
+    const said = redact ? await redactJson(given, redact, { kind: 'input', agent: name }) : given;
+    const start = {
+      ...agentStart(name, said, {
+        ...(limits && { limits }),
+        ...(policy && { policy }),
+        ...(tenant !== undefined && { tenant }),
+        ...(concurrency && { concurrency }),
+      }),
+      // A run that ends before its first reply cannot know it from the worker.
+      ...(this.parts.archive && { features: { archive: true as const } }),
+    };
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,
+        ...(priority && { priority }),
         memo: { agent: name, ...rest.memo },
         workflowId: id,
         taskQueue,
@@ -149,7 +223,7 @@ export class CadenzaClient {
         workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
         staticSummary: summary(name, start.input),
       });
-      return new RunHandle(this.temporal, id, handle.firstExecutionRunId);
+      return this.handle(id, handle.firstExecutionRunId);
     } catch (thrown) {
       if (!(thrown instanceof WorkflowExecutionAlreadyStartedError)) throw thrown;
       return await this.existing(id, start);
@@ -181,8 +255,9 @@ export class CadenzaClient {
   ): Promise<SentMessage> {
     const name = typeof agent === 'string' ? agent : agent.name;
     const { taskQueue = this.taskQueue } = options;
-    const sent = await sendMessage(this.temporal, name, conversationId, text, { ...options, taskQueue });
-    const run = new RunHandle(this.temporal, conversationId);
+    const said = await redacted(text, this.parts, name);
+    const sent = await sendMessage(this.temporal, name, conversationId, said, { ...options, taskQueue });
+    const run = this.handle(conversationId);
     return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
   }
 
@@ -211,14 +286,15 @@ export class CadenzaClient {
    */
   async fork<Output = Json>(id: string, options: ForkOptions = {}): Promise<RunHandle<Output>> {
     const { taskQueue = this.taskQueue } = options;
-    const source = new RunHandle(this.temporal, id).source();
+    const handle = this.handle(id);
+    const source = { ...handle.source(), newest: async () => await handle.newest() };
     const forked = await forkRun(this.temporal, source, id, { ...options, taskQueue });
-    return new RunHandle(this.temporal, forked);
+    return this.handle(forked);
   }
 
   /** The handle of a run that exists. Without a `runId` it means the latest run under the id. */
   get<Output = Json>(id: string, runId?: string): RunHandle<Output> {
-    return new RunHandle(this.temporal, id, runId);
+    return this.handle(id, runId);
   }
 
   /**
@@ -242,13 +318,52 @@ export class CadenzaClient {
     }
   }
 
+  /** The same client, which looks at runs in that archive alone and asks no server. */
+  reading(archive: HistoryArchive): CadenzaClient {
+    return new CadenzaClient(this.temporal, this.taskQueue, this.closeOwn, {
+      ...this.parts,
+      archive,
+      archiveOnly: true,
+    });
+  }
+
+  /**
+   * Archives the closed runs of a chain that the workers did not archive: ended from outside, or from before there was an archive. Returns
+   * where they are; a run that is open is left out. Throws a `TypeError` where the client has no archive.
+   */
+  async archive(id: string): Promise<ArchivedCopy[]> {
+    const { store } = this.parts;
+    if (!store) throw new TypeError('The client has no archive: give createClient the `archive` option');
+    return await archiveChain(this.temporal, store, id);
+  }
+
+  /**
+   * Deletes a tree of runs, by the id of its root: from Temporal, from the archive and from the external storage that this client knows, and says
+   * what it could not reach. It can be done again where it was cut short. Throws a `TypeError` for a run below another one, and for an open one
+   * without `open`.
+   */
+  async erase(id: string, options: EraseOptions = {}): Promise<EraseReport> {
+    const { source } = this.handle(id).source();
+    const { store: archive, payloads } = this.parts;
+    return await eraseTree({ client: this.temporal, source, archive, payloads }, id, options);
+  }
+
+  /** What a tenant has used on a day of UTC (`2026-11-25`), today by default. It needs a worker. */
+  async tenantUse(tenant: string, day?: string): Promise<TenantUse> {
+    return await tenantUse(this.temporal, tenant, day);
+  }
+
   /** Closes the connection, if {@link createClient} made it. */
   async close(): Promise<void> {
     await this.closeOwn();
   }
 
+  private handle<Output>(id: string, runId?: string): RunHandle<Output> {
+    return new RunHandle(this.temporal, id, runId, this.parts);
+  }
+
   private async existing<Output>(id: string, start: AgentStart): Promise<RunHandle<Output>> {
-    const handle = new RunHandle<Output>(this.temporal, id);
+    const handle = this.handle<Output>(id);
     const running = await handle.startedWith();
     const same =
       running?.agent === start.agent &&

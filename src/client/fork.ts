@@ -39,6 +39,12 @@ export interface ForkOptions extends RunOptions {
 const carriedBytes = 512 * 1024;
 const partLength = 256 * 1024;
 
+/** How the run that is forked is read. */
+export interface ForkSource extends TranscriptSource {
+  /** The id of the newest run of its chain. */
+  newest: () => Promise<string>;
+}
+
 interface Origin {
   start: AgentStart;
   agent: string;
@@ -49,12 +55,12 @@ interface Origin {
 /** Starts a run from a turn of another, with its conversation by value; returns the new workflow id. */
 export async function forkRun(
   client: Client,
-  from: TranscriptSource,
+  from: ForkSource,
   workflowId: string,
   options: ForkOptions & { taskQueue: string },
 ): Promise<string> {
   const { turn, message, model, taskQueue, id = `${workflowId}-fork-${randomUUID().slice(0, 8)}` } = options;
-  const origin = await originOf(client, from, workflowId, options);
+  const origin = await originOf(from, workflowId, options);
   const agent = typeof options.agent === 'string' ? options.agent : (options.agent?.name ?? origin.agent);
   const input = options.input ?? origin.input;
   const items = withInput(origin.items, options.input);
@@ -90,13 +96,8 @@ export async function forkRun(
   return id;
 }
 
-async function originOf(
-  client: Client,
-  from: TranscriptSource,
-  workflowId: string,
-  { turn, runId }: ForkOptions,
-): Promise<Origin> {
-  const newest = runId ?? (await client.workflow.getHandle(workflowId).describe()).runId;
+async function originOf(from: ForkSource, workflowId: string, { turn, runId }: ForkOptions): Promise<Origin> {
+  const newest = runId ?? (await from.newest());
   const chain = await chainOf(from.source, workflowId, newest);
   const turns: number[] = [];
   for (const each of chain.toReversed()) {

@@ -9,6 +9,10 @@ export {
 } from './client.ts';
 export { RunHandle, type RunDescription, type WaitingCall } from './run-handle.ts';
 export type { Answer } from './answers.ts';
+export type { ArchivedCopy } from './archive.ts';
+export type { ErasedWorkflow, EraseOptions, EraseReport } from './erase.ts';
+export * from '../storage/index.ts';
+export type { TenantUse } from './tenant-use.ts';
 export type { SendOptions, SentMessage } from './send.ts';
 export type { ScheduleOptions } from './schedule.ts';
 export type { ForkOptions } from './fork.ts';

@@ -1,3 +1,4 @@
+import { isGrpcServiceError } from '@temporalio/client';
 import type { PolicyRule } from '../policy.ts';
 import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
@@ -285,6 +286,24 @@ export async function latestRun(
   source: HistorySource,
   workflowId: string,
   first = false,
+): Promise<string | undefined> {
+  try {
+    if (!source.archiveOnly) return await latestOnServer(source, workflowId, first);
+  } catch (thrown) {
+    if (!source.archive || !isGrpcServiceError(thrown) || (thrown.code as number) !== notFound) throw thrown;
+  }
+  const archived = await source.archive?.find(workflowId);
+  if (!archived || !first || archived.firstRunId === archived.runId) return archived?.runId;
+  // The beginning of a chain may be gone, or may not have been archived.
+  return (await source.archive?.find(workflowId, archived.firstRunId))?.runId ?? archived.runId;
+}
+
+const notFound = 5;
+
+async function latestOnServer(
+  source: HistorySource,
+  workflowId: string,
+  first: boolean,
 ): Promise<string | undefined> {
   const { workflowExecutionInfo } = await source.workflowService.describeWorkflowExecution({
     namespace: source.options.namespace,

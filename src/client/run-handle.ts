@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import {
   WorkflowFailedError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
   type Client,
   type WorkflowExecutionDescription,
   type WorkflowHandle,
@@ -32,6 +34,14 @@ import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
 import { rewindRun, type RewindOptions } from './rewind.ts';
 import { withText } from './live-text.ts';
+import {
+  describeOrArchived,
+  historySource,
+  redacted,
+  redactedDecision,
+  type DescribedRun,
+  type Reading,
+} from './reading.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
@@ -66,9 +76,11 @@ export class RunHandle<Output> {
   readonly runId: string | undefined;
   private readonly client: Client;
   private readonly handle: WorkflowHandle;
+  private readonly reading: Reading;
 
-  constructor(client: Client, workflowId: string, runId?: string) {
+  constructor(client: Client, workflowId: string, runId?: string, reading: Reading = {}) {
     this.client = client;
+    this.reading = reading;
     this.workflowId = workflowId;
     this.runId = runId;
     this.handle = client.workflow.getHandle(workflowId, undefined, {
@@ -91,16 +103,8 @@ export class RunHandle<Output> {
 
   /** Where the run stands now. A run whose workers are all away is described without what it is doing. */
   async status(): Promise<RunDescription> {
-    const description = await this.describe();
-    const { workflowId, runId, status, startTime, closeTime } = description;
-    const base = {
-      workflowId,
-      runId,
-      state: status.name,
-      startedAt: startTime,
-      ...(closeTime && { closedAt: closeTime }),
-    };
-    if (status.name !== 'RUNNING') return base;
+    const base = await this.describe();
+    if (base.state !== 'RUNNING') return base;
     try {
       const now = await this.client.connection.withDeadline(
         Date.now() + 3_000,
@@ -121,7 +125,7 @@ export class RunHandle<Output> {
     options: { after?: string; signal?: AbortSignal; follow?: boolean; text?: boolean } = {},
   ): AsyncGenerator<RunEvent, void, undefined> {
     const { workflowId, runId } = this;
-    const source = this.client.workflow;
+    const { source } = this.source();
     const payloads = this.payloads();
     const watch = (signal = options.signal) =>
       watchRun(
@@ -140,7 +144,8 @@ export class RunHandle<Output> {
    * later. Throws Temporal's `WorkflowNotFoundError` for a run that is closed.
    */
   async message(text: string, options: { id?: string } = {}): Promise<{ id: string }> {
-    const message: UserMessage = { id: options.id ?? randomUUID(), text };
+    const said = await redacted(text, this.reading);
+    const message: UserMessage = { id: options.id ?? randomUUID(), text: said };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
     try {
@@ -187,7 +192,8 @@ export class RunHandle<Output> {
   /** Answers in the agent's place. The model sees it as its own words. Saying it again under the same id does nothing. */
   async say(text: string, options: { by?: string; id?: string } = {}): Promise<{ id: string }> {
     const { id = randomUUID(), by } = options;
-    const message: UserMessage = { id, text, ...(by !== undefined && { by }) };
+    const said = await redacted(text, this.reading);
+    const message: UserMessage = { id, text: said, ...(by !== undefined && { by }) };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `it was not accepted: ${problem}`);
     await this.handle.signal(names.say, message);
@@ -220,18 +226,25 @@ export class RunHandle<Output> {
 
   /**
    * Decides on a call that waits: `id` and `digest` are those of {@link approvals}. Throws a `WorkflowUpdateFailedError`, whose cause
-   * has the type `DecisionRefused`, for a call that does not wait, was decided, has changed, or for arguments that do not fit.
+   * has the type `DecisionRefused`, for a call that does not wait, was decided, has changed, whose run has ended, or for arguments that do not fit.
    */
   async decide(
     id: string,
     decision: Omit<ApprovalDecision, 'id' | 'call'> & { decisionId?: string },
   ): Promise<void> {
-    const { decisionId = randomUUID(), ...rest } = decision;
+    const { decisionId = randomUUID(), ...given } = decision;
+    const rest = await redactedDecision(given, this.reading);
     const [workflowId, call] = splitApprovalId(id, this.workflowId);
     const argument: ApprovalDecision = { ...rest, id: decisionId, call };
-    await this.client.workflow
-      .getHandle(workflowId)
-      .executeUpdate(names.decide, { updateId: decisionId, args: [argument] });
+    try {
+      await this.client.workflow
+        .getHandle(workflowId)
+        .executeUpdate(names.decide, { updateId: decisionId, args: [argument] });
+    } catch (thrown) {
+      if (!(thrown instanceof WorkflowNotFoundError)) throw thrown;
+      const why = `the run "${workflowId}" has ended, or was never there`;
+      throw new WorkflowUpdateFailedError('Workflow Update failed', failure('DecisionRefused', why));
+    }
   }
 
   /**
@@ -304,7 +317,11 @@ export class RunHandle<Output> {
   }
 
   /** The newest run of the chain that begins with this one; another run under the same id is not meant. */
-  private async describe(): Promise<WorkflowExecutionDescription> {
+  private async describe(): Promise<DescribedRun> {
+    return await describeOrArchived(async () => await this.describeOnServer(), this, this.reading);
+  }
+
+  private async describeOnServer(): Promise<WorkflowExecutionDescription> {
     const newest = await this.handle.describe();
     const { runId, workflowId } = this;
     const first = newest.raw.workflowExecutionInfo?.firstRunId;
@@ -316,7 +333,7 @@ export class RunHandle<Output> {
   private async cancelRequest(): Promise<{ by?: string; reason?: string } | undefined> {
     const { runId } = await this.describe();
     const records = new RecordReader(this.payloads());
-    for await (const page of readReverse(this.client.workflow, { workflowId: this.workflowId, runId }, 16)) {
+    for await (const page of readReverse(this.source().source, { workflowId: this.workflowId, runId }, 16)) {
       for (const event of page) {
         const record = event.workflowExecutionCancelRequestedEventAttributes && (await records.read(event));
         if (record?.kind === 'cancel-requested') return record;
@@ -329,7 +346,7 @@ export class RunHandle<Output> {
   async startedWith(): Promise<AgentStart | undefined> {
     const { runId } = await this.describe();
     const records = new RecordReader(this.payloads());
-    for await (const page of readForward(this.client.workflow, { workflowId: this.workflowId, runId })) {
+    for await (const page of readForward(this.source().source, { workflowId: this.workflowId, runId })) {
       const first = page[0] && (await records.read(page[0]));
       return first?.kind === 'started' ? first.start : undefined;
     }
@@ -341,8 +358,9 @@ export class RunHandle<Output> {
     const { workflowId } = this;
     const { runId } = await this.describe();
     const requests: RebuiltRequest[] = [];
-    for (const each of await chainOf(this.client.workflow, workflowId, runId)) {
-      const pages = readForward(this.client.workflow, { workflowId, runId: each });
+    const { source } = this.source();
+    for (const each of await chainOf(source, workflowId, runId)) {
+      const pages = readForward(source, { workflowId, runId: each });
       const some = await rebuildRequests(flatten(pages), this.payloads(), async (inheritance) =>
         readInheritance(this.source(), inheritance),
       );
@@ -361,12 +379,17 @@ export class RunHandle<Output> {
     const { workflowId } = this;
     const { runId } = await this.describe();
     await rewindRun(this.client, this.source(), { workflowId, runId }, options);
-    return new RunHandle(this.client, workflowId);
+    return new RunHandle(this.client, workflowId, undefined, this.reading);
+  }
+
+  /** The id of the newest run of the chain. @internal */
+  async newest(): Promise<string> {
+    return (await this.describe()).runId;
   }
 
   /** How this run, and others of its tree, are read. @internal */
   source(): TranscriptSource {
-    return { source: this.client.workflow, readerFor: (id) => this.payloads(id) };
+    return { source: historySource(this.client, this.reading), readerFor: (id) => this.payloads(id) };
   }
 
   private payloads(workflowId = this.workflowId): PayloadReader {

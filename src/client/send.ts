@@ -11,6 +11,7 @@ import { agentStart, type RunOptions } from '../agent-start.ts';
 import type { Duration } from '../duration.ts';
 import { failure } from '../failures.ts';
 import { messageProblem, names, type AgentStart, type UserMessage } from '../protocol.ts';
+import { priorityOf } from './priority.ts';
 import type { Answer } from './answers.ts';
 
 /** How a message is sent. Limits and policy count where it begins the conversation; the limit on turns is that of one answer. */
@@ -49,6 +50,7 @@ export async function sendMessage(
   const { input: _none, ...start } = agentStart(agent, null, options);
   const open = idleTimeout === undefined ? {} : { idleTimeoutMs: msToNumber(idleTimeout) };
   const argument: AgentStart = { ...start, open };
+  const priority = priorityOf(options);
   for (let attempt = 1; ; attempt += 1) {
     const operation = new WithStartWorkflowOperation(names.workflow, {
       workflowId: conversationId,
@@ -57,6 +59,7 @@ export async function sendMessage(
       workflowIdConflictPolicy: 'USE_EXISTING',
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
       memo: { agent },
+      ...(priority && { priority }),
       staticSummary: `conversation with ${agent}`,
     });
     try {

@@ -5,6 +5,8 @@ import { modelRequest, type ModelRequest } from './model-request.ts';
 
 /** Bytes of one tool result that whoever makes the summary reads. */
 const resultBytes = 4 * 1024;
+/** Bytes of one message that it reads: a reply that is longer than what a model takes could never be summarised, and never make room. */
+const messageBytes = 128 * 1024;
 /** Bytes up to which the first request stays as it is. */
 const headBytes = 16 * 1024;
 const summaryMark = '[Summary of the conversation so far';
@@ -53,9 +55,11 @@ export function readableRange(
 ): { from: number; to: number } {
   let read = 0;
   let fits = from;
+  // To summarise an earlier summary alone makes no room: the next would be as long, and the model would be asked for it for ever.
+  const least = isStandIn(items[from]) ? from + 1 : from;
   for (let index = from; index < to; index += 1) {
     read += Buffer.byteLength(line(items[index] as Item)) + 1;
-    if (read > bytes && fits > from) return { from, to: fits };
+    if (read > bytes && fits > least) return { from, to: fits };
     if (isBoundary(items, index + 1)) fits = index + 1;
   }
   return { from, to };
@@ -108,7 +112,7 @@ function lastBoundary(items: readonly Item[], from: number): number | undefined 
 }
 
 function line(item: Item): string {
-  if (item.type === 'message') return JSON.stringify({ [item.role]: item.text });
+  if (item.type === 'message') return JSON.stringify({ [item.role]: cutText(item.text, messageBytes) });
   if (item.type === 'call') return JSON.stringify({ call: item.name, arguments: item.arguments });
   if (item.type === 'provider') return '';
   return JSON.stringify({

@@ -1,7 +1,7 @@
 import type { WorkflowClient } from '@temporalio/client';
 import { isGrpcServiceError } from '@temporalio/client';
 import type { temporal } from '@temporalio/proto';
-import { failure } from '../failures.ts';
+import { failure, type FailureType } from '../failures.ts';
 
 /** One event of a workflow's history, as the server sends it. */
 export type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
@@ -13,7 +13,32 @@ export interface RunReference {
 }
 
 /** What history reads need of a client: `client.workflow` is one. */
-export type HistorySource = Pick<WorkflowClient, 'workflowService' | 'options' | 'withAbortSignal'>;
+export interface HistorySource extends Pick<
+  WorkflowClient,
+  'workflowService' | 'options' | 'withAbortSignal'
+> {
+  /** Where runs are looked for that Temporal no longer has. */
+  archive?: HistoryArchive;
+  /** Nothing else is asked. */
+  archiveOnly?: boolean;
+}
+
+/** A run as an archive has it. */
+export interface ArchivedHistory extends RunReference {
+  firstRunId: string;
+  /** Temporal's name of the state in which it ended. */
+  state: string;
+  startedAt: Date;
+  closedAt: Date;
+  agent?: string;
+  events: HistoryEvent[];
+}
+
+/** Where closed runs are kept beyond Temporal's retention. */
+export interface HistoryArchive {
+  /** A run, or without `runId` the one that closed last under the workflow id. */
+  find(workflowId: string, runId?: string): Promise<ArchivedHistory | undefined>;
+}
 
 const notFound = 5;
 
@@ -22,6 +47,40 @@ export async function* readForward(
   source: HistorySource,
   run: RunReference,
   options: { wait?: boolean; pageToken?: Uint8Array; signal?: AbortSignal } = {},
+): AsyncGenerator<HistoryEvent[], void, undefined> {
+  yield* orArchived(source, run, readFromServer(source, run, options), (events) => events);
+}
+
+/**
+ * What the server has of a run, or where it has nothing of it, what the archive has. A run that the server deletes while it is read
+ * is gone: its beginning was given out already.
+ */
+async function* orArchived(
+  source: HistorySource,
+  run: RunReference,
+  pages: AsyncGenerator<HistoryEvent[], void, undefined>,
+  inOrder: (events: HistoryEvent[]) => HistoryEvent[],
+): AsyncGenerator<HistoryEvent[], void, undefined> {
+  let begun = false;
+  try {
+    if (source.archiveOnly) throw gone(run);
+    for await (const page of pages) {
+      begun = true;
+      yield page;
+    }
+  } catch (thrown) {
+    const type: unknown = (thrown as { type?: unknown } | null)?.type;
+    if (begun || type !== ('TranscriptGone' satisfies FailureType)) throw thrown;
+    const archived = await source.archive?.find(run.workflowId, run.runId);
+    if (!archived) throw thrown;
+    yield inOrder(archived.events);
+  }
+}
+
+async function* readFromServer(
+  source: HistorySource,
+  run: RunReference,
+  options: { wait?: boolean; pageToken?: Uint8Array; signal?: AbortSignal },
 ): AsyncGenerator<HistoryEvent[], void, undefined> {
   let nextPageToken: Uint8Array | null | undefined = options.pageToken;
   do {
@@ -48,6 +107,14 @@ export async function* readReverse(
   source: HistorySource,
   run: RunReference,
   pageSize = 64,
+): AsyncGenerator<HistoryEvent[], void, undefined> {
+  yield* orArchived(source, run, readServerReverse(source, run, pageSize), (events) => events.toReversed());
+}
+
+async function* readServerReverse(
+  source: HistorySource,
+  run: RunReference,
+  pageSize: number,
 ): AsyncGenerator<HistoryEvent[], void, undefined> {
   let nextPageToken: Uint8Array | null | undefined;
   do {
@@ -92,10 +159,14 @@ async function orGone<T>(run: RunReference, call: () => Promise<T>): Promise<T> 
     return await call();
   } catch (thrown) {
     if (isGrpcServiceError(thrown) && (thrown.code as number) === notFound) {
-      throw failure('TranscriptGone', `the history of run ${run.workflowId}/${run.runId} no longer exists`, {
-        cause: thrown,
-      });
+      throw gone(run, thrown);
     }
     throw thrown;
   }
+}
+
+function gone(run: RunReference, cause?: Error): Error {
+  return failure('TranscriptGone', `the history of run ${run.workflowId}/${run.runId} no longer exists`, {
+    cause,
+  });
 }

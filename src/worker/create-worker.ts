@@ -2,6 +2,8 @@ import type { ConnectionOptions } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import { hostname } from 'node:os';
+import { storageOptions } from '../storage/external-storage.ts';
+import { openStore } from '../storage/open-store.ts';
 import { connect } from './connect.ts';
 import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
 import { createTracing, type Tracing } from './tracing/create-tracing.ts';
@@ -35,6 +37,12 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     transcripts,
     policy,
     liveText,
+    codec,
+    secrets,
+    storage,
+    archive,
+    redact,
+    budgets,
     watchdog,
     tracing: wanted = false,
     taskQueue = defaultTaskQueue,
@@ -46,6 +54,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
   const namespace = rest.namespace ?? environment?.namespace ?? 'default';
   const identity = rest.identity ?? `${process.pid}@${hostname()}`;
   const tracing = await tracingOf(wanted);
+  // At once: a worker that cannot reach its stores must not take work.
+  await readyStores(storage, archive);
   const cadenza = new CadenzaPlugin({
     agents,
     ...(provider && { provider }),
@@ -54,6 +64,12 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...(transcripts && { transcripts }),
     ...(policy && { policy }),
     ...(liveText !== undefined && { liveText }),
+    ...(codec !== undefined && { codec }),
+    ...(secrets && { secrets }),
+    ...(storage !== undefined && { storage }),
+    ...(archive !== undefined && { archive }),
+    ...(redact && { redact }),
+    ...(budgets && { budgets }),
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),
@@ -79,6 +95,17 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
 async function tracingOf(wanted: Tracing | TracingOptions | boolean): Promise<Tracing | undefined> {
   if (typeof wanted === 'object' && 'interceptor' in wanted) return wanted;
   return wanted === false ? undefined : await createTracing(wanted === true ? {} : wanted);
+}
+
+async function readyStores(
+  storage: CadenzaOptions['storage'],
+  archive: CadenzaOptions['archive'],
+): Promise<void> {
+  const wanted = [
+    ...(storage === undefined ? [] : [storageOptions(storage).store]),
+    ...(archive === undefined || typeof archive === 'function' ? [] : [archive]),
+  ];
+  for (const location of wanted) await openStore(location).ready?.();
 }
 
 /** Closes a connection when the worker that it was made for has stopped. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { loadClientConfigProfile, loadClientConnectConfig } from '@temporalio/envconfig';
 import leven from 'leven';
 import { z } from 'zod';
+import { codecFromEnvironment, codecServerVariables, codecVariables } from '../codec/environment.ts';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
 import { describeThrown } from '../failures.ts';
 import { defaultTaskQueue } from './create-worker.ts';
@@ -24,22 +25,63 @@ export const environmentSchema = z.object({
   CADENZA_TASK_QUEUE: documented(text('the name of a task queue').default(defaultTaskQueue), {
     description: 'The task queue that the worker polls.',
   }),
-  CADENZA_DRAIN_SECONDS: documented(whole(0, 86_400).default(600), {
-    description: 'Seconds a stopping worker waits for calls under way before it cancels them.',
+  CADENZA_DRAIN_SECONDS: documented(whole(0, 86_400).optional(), {
+    description:
+      'Seconds a stopping worker waits for calls under way before it cancels them. Less than the longest model call of the agents is warned of.',
+    default: 'the longest model or tool call of the agents, and 15',
   }),
-  CADENZA_TRANSCRIPT_CACHE_MB: documented(whole(0, 1_048_576).default(64), {
+  CADENZA_MEMORY_MB: documented(whole(512, 1_048_576).optional(), {
+    description:
+      'Megabytes that the process may take, resident. Cached workflows, conversations and calls under way are sized from it. See [operations](operations.md#memory).',
+    default: "from `--max-old-space-size`, or 90 % of a container's limit, or 1024",
+  }),
+  CADENZA_TRANSCRIPT_CACHE_MB: documented(whole(0, 1_048_576).optional(), {
     description: 'Megabytes of conversations kept in memory; 0 keeps none.',
+    default: 'a part of the memory',
   }),
-  CADENZA_DEPLOYMENT_NAME: documented(text('the name of a worker deployment').optional(), {
-    description: "Worker Versioning: the deployment's name, with `CADENZA_BUILD_ID`.",
-    default: 'no versioning',
+  CADENZA_SLOTS: documented(z.enum(['fixed', 'resource-based']).default('fixed'), {
+    description:
+      "`fixed` has a number of calls under way at most; `resource-based` takes on as many as CPU and memory allow (Temporal's resource-based tuner).",
   }),
-  CADENZA_BUILD_ID: documented(text('an id of this build, such as a commit').optional(), {
-    description: 'Worker Versioning: which build of the deployment this is.',
-    default: 'no versioning',
+  CADENZA_ACTIVITY_SLOTS: documented(whole(1, 100_000).optional(), {
+    description: 'Most calls of models and tools under way at the same time.',
+    default: 'a part of the memory, at most 100; 1000 where resource-based',
   }),
-  CADENZA_VERSIONING: documented(z.enum(['pinned', 'auto-upgrade']).default('pinned'), {
-    description: 'Whether runs stay on the build that they began on, or go on with the current one.',
+  CADENZA_TARGET_CPU_PERCENT: documented(whole(1, 100).default(90), {
+    description: "The machine's or container's CPU that resource-based slots may use.",
+  }),
+  CADENZA_TARGET_MEMORY_PERCENT: documented(whole(1, 100).default(80), {
+    description: "The machine's or container's memory that resource-based slots may use.",
+  }),
+  CADENZA_HTTP_PORT: documented(whole(0, 65_535).optional(), {
+    description:
+      'Port of `/healthz`, `/readyz` and `/metrics`; 0 takes any free one. See [operations](operations.md#health).',
+    default: 'no such endpoint',
+  }),
+  CADENZA_HTTP_HOST: documented(text('an address of this machine').default('127.0.0.1'), {
+    description: 'Address that the endpoint listens at; `0.0.0.0` in a container.',
+  }),
+  CADENZA_APPROVALS_SECONDS: documented(whole(0, 86_400).default(60), {
+    description:
+      'Seconds between two looks at how many calls wait for a person, for `cadenza_approvals_waiting`; 0 never looks. Only with `CADENZA_HTTP_PORT`.',
+  }),
+  CADENZA_LOG_FORMAT: documented(z.enum(['text', 'json']).default('text'), {
+    description: '`json` writes one JSON object a line, `text` is for people. Either goes to standard error.',
+  }),
+  CADENZA_LOG_LEVEL: documented(z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'), {
+    description: 'The least level of what is logged. From `debug` on, words of failures are in it.',
+  }),
+  CADENZA_STORAGE: documented(text('a folder, or s3://bucket/prefix').optional(), {
+    description:
+      'Where payloads that are large are stored: a folder, or `s3://bucket/prefix?region=…&endpoint=…`.',
+    default: 'in the histories',
+  }),
+  CADENZA_STORAGE_THRESHOLD_KB: documented(whole(0, 2_048).default(256), {
+    description: 'Kilobytes from which on a payload is stored there.',
+  }),
+  CADENZA_ARCHIVE: documented(text('a folder, or s3://bucket/prefix').optional(), {
+    description: "Where closed runs are kept beyond Temporal's retention: a folder, or `s3://bucket/prefix`.",
+    default: 'nowhere',
   }),
   OPENAI_API_KEY: documented(
     text('the key of the model provider (set OPENAI_API_KEY to any text for a server that asks for none)'),
@@ -56,6 +98,7 @@ export const environmentSchema = z.object({
     description: 'How models of the default provider are asked: `responses` or `chat`.',
     default: '`responses` at OpenAI and Azure, `chat` elsewhere',
   }),
+  ...codecVariables,
   CADENZA_PROVIDERS: documented(
     z
       .string()
@@ -72,6 +115,18 @@ export const environmentSchema = z.object({
       default: 'none',
     },
   ),
+  CADENZA_BUILD_ID: documented(text('the id of this build').optional(), {
+    description:
+      "Turns Temporal's Worker Versioning on: the id of this build in the deployment that `CADENZA_DEPLOYMENT_NAME` names.",
+    default: 'none, without versions',
+  }),
+  CADENZA_DEPLOYMENT_NAME: documented(text('the name of a worker deployment').default('cadenza'), {
+    description: 'The worker deployment that the build is one of. Only with `CADENZA_BUILD_ID`.',
+  }),
+  CADENZA_VERSIONING: documented(z.enum(['PINNED', 'AUTO_UPGRADE']).default('PINNED'), {
+    description:
+      'What open runs do when there is a new build: `PINNED` stay on theirs, `AUTO_UPGRADE` go on with the new one. Only with `CADENZA_BUILD_ID`.',
+  }),
 });
 
 /** Variables of the development server that `npm start`, `cadenza dev` and the tests bring up. A worker process does not read them. */
@@ -110,6 +165,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): WorkerEnv
     ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`),
     ...problems,
     ...temporalProblems(given),
+    ...codecProblems(given),
   ];
   if (parsed.success && all.length === 0) return { ...parsed.data, providers };
   throw new TypeError(
@@ -123,6 +179,7 @@ export function unknownVariables(env: NodeJS.ProcessEnv = process.env): string[]
   const known = [
     ...Object.keys(environmentSchema.shape),
     ...Object.keys(developmentSchema.shape),
+    ...codecServerVariables,
     ...providers.flatMap(providerVariables),
   ];
   return Object.keys(env)
@@ -165,6 +222,17 @@ function temporalProblems(env: Record<string, string>): string[] {
     // What follows the first line quotes the file, and there may be a key in it.
     const [why] = describeThrown(thrown).split('\n');
     return [`TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE or TEMPORAL_TLS_…: ${why}`];
+  }
+}
+
+/** What is wrong with the keys, as a whole; what is wrong with one variable is said already. */
+function codecProblems(env: Record<string, string>): string[] {
+  if (!z.object(codecVariables).safeParse(env).success) return [];
+  try {
+    codecFromEnvironment(env);
+    return [];
+  } catch (thrown) {
+    return [describeThrown(thrown)];
   }
 }
 

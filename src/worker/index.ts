@@ -10,4 +10,6 @@ export { defaultPrices, type Price, type PriceTable } from '../activities/models
 export type { PolicyCall, WorkerRule } from '../activities/policy.ts';
 export type { ModelProvider, ModelReply } from '../activities/models/model.ts';
 export type { TranscriptCounters, TranscriptStoreOptions } from '../activities/transcript-store.ts';
+export type { TenantBudget, TenantBudgets } from '../activities/tenant-budget.ts';
+export * from '../storage/index.ts';
 export { createRegistry, type AgentSource } from '../agents/registry.ts';

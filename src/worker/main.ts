@@ -8,10 +8,15 @@ import '../node-version.ts';
 
 try {
   // Loaded only when the version is known to be right: some of what it imports does not even link on older ones.
+  const { surviveStrayRejections } = await import('./stray-rejections.ts');
+  surviveStrayRejections();
   const { runWorker } = await import('./run-worker.ts');
   await runWorker();
 } catch (thrown) {
   const { describeThrown } = await import('../failures.ts');
   // A worker that failed while it started may leave connections open that would keep the process for ever.
-  process.stderr.write(`cadenza worker: ${describeThrown(thrown)}\n`, () => process.exit(1));
+  const message = `cadenza worker: ${describeThrown(thrown)}`;
+  const entry = { time: new Date().toISOString(), level: 'error', message };
+  const line = process.env['CADENZA_LOG_FORMAT'] === 'json' ? JSON.stringify(entry) : message;
+  process.stderr.write(`${line}\n`, () => process.exit(1));
 }

@@ -1,25 +1,45 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
-import type { BundleOptions, ReplayWorkerOptions, Worker, WorkerOptions } from '@temporalio/worker';
+import type { PayloadCodec } from '@temporalio/common';
+import {
+  Runtime,
+  type BundleOptions,
+  type ReplayWorkerOptions,
+  type Worker,
+  type WorkerOptions,
+} from '@temporalio/worker';
+import type { ArchiveTarget } from '../activities/dependencies.ts';
 import { noWatch } from '../activities/activity-watch.ts';
 import { Deployment, type PinnedVersion } from '../activities/deployment.ts';
 import { createActivities } from '../activities/index.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
+import { ActivityMetrics } from '../activities/metrics.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { NamespaceFeatures } from '../activities/namespace-features.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
-import { checkWorkerPolicy, type WorkerRule } from '../activities/policy.ts';
+import { checkWorkerPolicy, withUndeclared, type WorkerRule } from '../activities/policy.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
 import {
   TranscriptStore,
   type TranscriptCounters,
   type TranscriptStoreOptions,
 } from '../activities/transcript-store.ts';
+import type { TenantBudgets } from '../activities/tenant-budget.ts';
+import type { EncryptionCodec } from '../codec/encryption-codec.ts';
+import { chooseCodec, failureConverterPath, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
 import type { StreamSink } from '../activities/live-text.ts';
 import { createRegistry, type AgentSource } from '../agents/registry.ts';
+import type { Redact } from '../redaction.ts';
+import { Archive } from '../storage/archive.ts';
+import type { ArchivedRun } from '../storage/archive-document.ts';
+import { withStorage, type StorageOptions } from '../storage/external-storage.ts';
+import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { LiveServer, type LiveServerOptions } from './live-server.ts';
+import { activityLogAttributes } from './operations/activity-log-attributes.ts';
+import { drainMs, warnOfShortDrain } from './operations/drain.ts';
 import type { Tracing } from './tracing/create-tracing.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
 
@@ -38,7 +58,11 @@ export interface CadenzaOptions {
    * sets it up by itself where it makes the connection.
    */
   watchdog?: WatchdogOptions;
-  /** Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final. */
+  /**
+   * Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final.
+   * Behind them stands one by which a person is asked about the calls of tools that say neither `effect` nor `needsApproval`; a rule with
+   * the id `undeclared` takes its place: `{ id: 'undeclared', undeclared: true, verdict: 'allow' }`.
+   */
   policy?: readonly WorkerRule[];
   /**
    * Where the text of replies can be watched while it is written: a sink of one's own, or options of the worker's own server; `false`: nowhere.
@@ -47,8 +71,49 @@ export interface CadenzaOptions {
   liveText?: StreamSink | LiveServerOptions | false;
   /** Spans for runs, turns, model calls and tool calls: what `createTracing` made. A bundle made beforehand needs a plugin with it, too. */
   tracing?: Tracing;
+  /**
+   * Encrypts what the worker stores, and decrypts what it reads; clients need the same. Default: what the environment says
+   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
+   */
+  codec?: PayloadCodec | false;
+  /**
+   * Values that must not be recorded, besides those that are known for secrets: the environment's variables whose names say so, headers and variables
+   * of MCP servers. They are replaced in failures and in what tools return. Shorter ones than 12 characters are left aside.
+   */
+  secrets?: readonly string[];
+  /**
+   * Where payloads that are too large for a history are stored: a folder's path, `s3://bucket/prefix?region=…&endpoint=…`, or a store of one's
+   * own. Clients need it too. Default: none. A `dataConverter` with external storage of its own goes before it.
+   */
+  storage?: StoreLocation | StorageOptions;
+  /**
+   * Where runs are kept when they have closed, beyond Temporal's retention: a folder's path, `s3://bucket/prefix`, a store, or a function that
+   * takes the archive. Default: nowhere.
+   */
+  archive?: StoreLocation | ((run: ArchivedRun) => Promise<void>);
+  /**
+   * Takes out of the model's replies and of what tools return what must not be stored, before it is: see `personalData`. The model reads it without it
+   * too, as it reads the history. Default: nothing.
+   */
+  redact?: Redact;
+  /**
+   * What each tenant may use in a day of UTC, by the `tenant` of its runs; `'*'` stands for those not named. All workers must say the same.
+   * Default: nothing is counted.
+   */
+  budgets?: TenantBudgets;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
+}
+
+function archiveTo(wanted: NonNullable<CadenzaOptions['archive']>): ArchiveTarget {
+  if (typeof wanted === 'function') {
+    return async (run) => {
+      await wanted(run);
+      return { key: '', bytes: 0 };
+    };
+  }
+  const store = openStore(wanted);
+  return async (run) => await new Archive(store, run.header.namespace).write(run);
 }
 
 function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
@@ -69,15 +134,33 @@ export class CadenzaPlugin extends SimplePlugin {
   private readonly store: TranscriptStore;
   private readonly sink: StreamSink | undefined;
   private readonly mcp = new McpPool();
+  private readonly codec: ChosenCodec;
+  /** Takes known secrets out of texts. */
+  private readonly redactor: Redactor;
+  private readonly archive: ArchiveTarget | undefined;
   private watchdog: Watchdog | undefined;
+  private metrics: ActivityMetrics | undefined;
 
   constructor(options: CadenzaOptions) {
     super({ name: 'cadenza' });
     this.cadenza = options;
-    this.store = new TranscriptStore(options.transcripts);
+    this.store = new TranscriptStore({
+      ...options.transcripts,
+      onRead: (how) => {
+        this.metrics?.transcript(how);
+        options.transcripts?.onRead?.(how);
+      },
+    });
     this.sink = sinkOf(options.liveText);
+    this.codec = chooseCodec(options.codec);
+    this.archive = options.archive === undefined ? undefined : archiveTo(options.archive);
     // At once, and not when a run comes: a worker with faulty agents must not start.
-    createRegistry(options.agents);
+    const registry = createRegistry(options.agents);
+    this.redactor = new Redactor([
+      ...(options.secrets ?? []),
+      ...secretsOf(process.env),
+      ...serverSecrets(registry.names.flatMap((name) => registry.get(name) ?? [])),
+    ]);
     checkWorkerPolicy(options.policy ?? []);
   }
 
@@ -88,20 +171,28 @@ export class CadenzaPlugin extends SimplePlugin {
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
     this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
+    this.metrics ??= new ActivityMetrics(Runtime.instance().metricMeter);
+    const registry = createRegistry(this.cadenza.agents);
+    warnOfShortDrain(registry, options.shutdownGraceTime);
     const { tracing } = this.cadenza;
     const providers = new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers);
     const activities = createActivities({
-      registry: createRegistry(this.cadenza.agents),
+      registry,
       providers,
       store: this.store,
       prices: { ...defaultPrices, ...this.cadenza.prices },
+      metrics: this.metrics,
       watch: this.watchdog ?? noWatch,
       ...(tracing && { tracing: tracing.activities }),
       ...(this.sink && { sink: this.sink }),
-      policy: this.cadenza.policy ?? [],
+      policy: withUndeclared(this.cadenza.policy),
       deployment: new Deployment(pinnedVersion(options)),
       features: new NamespaceFeatures(),
+      ...(this.archive && { archive: this.archive }),
+      ...(this.cadenza.budgets && { budgets: this.cadenza.budgets }),
+      ...(this.cadenza.redact && { redact: this.cadenza.redact }),
       mcp: this.mcp,
+      redactor: this.redactor,
     });
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
     if (taken.length > 0) {
@@ -110,21 +201,30 @@ export class CadenzaPlugin extends SimplePlugin {
       );
     }
     const bundled = options.workflowBundle !== undefined;
+    const dataConverter = withStorage(
+      withChosenCodec(this.codec, options.dataConverter),
+      this.cadenza.storage,
+    );
     return super.configureWorker({
       // A stopping worker lets model calls finish that are already paid for.
-      shutdownGraceTime: '10 minutes',
+      shutdownGraceTime: drainMs(registry),
       // A dead worker must be noticed by its missing heartbeats within 15 seconds.
       maxHeartbeatThrottleInterval: '3 seconds',
       // What waits for a worker that is gone goes to another after this.
       stickyQueueScheduleToStartTimeout: '5 seconds',
       ...options,
+      interceptors: {
+        ...options.interceptors,
+        activity: [
+          ...(options.interceptors?.activity ?? []),
+          activityLogAttributes,
+          ...(tracing ? [tracing.interceptor] : []),
+        ],
+      },
+      ...(dataConverter && { dataConverter }),
       activities: { ...options.activities, ...activities },
       ...(tracing && {
         sinks: { ...options.sinks, ...tracing.sinks(providers.target().provider.name) },
-        interceptors: {
-          ...options.interceptors,
-          activity: [...(options.interceptors?.activity ?? []), tracing.interceptor],
-        },
       }),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
@@ -146,10 +246,14 @@ export class CadenzaPlugin extends SimplePlugin {
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
     const bundled = options.workflowBundle !== undefined;
     const { tracing } = this.cadenza;
+    const { codec, encrypts } = this.codec;
+    // A history that was downloaded is replayed under other names.
+    const unbound = 'unbound' in codec ? (codec as EncryptionCodec).unbound : codec;
     return super.configureReplayWorker({
       ...options,
       // A replay tells of nothing, but its bundle asks for the sinks.
       ...(tracing && { sinks: { ...options.sinks, ...tracing.sinks('') } }),
+      dataConverter: withChosenCodec({ codec: unbound, encrypts }, options.dataConverter),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),
@@ -162,11 +266,13 @@ export class CadenzaPlugin extends SimplePlugin {
     if (options.workflowsPath === entry) return super.configureBundler(options);
     const workflowInterceptorModules = [
       ...(options.workflowInterceptorModules ?? []),
+      modulePath('../workflows/log-attributes'),
       ...(this.cadenza.tracing ? [modulePath('../workflows/tracing')] : []),
     ];
     const userWorkflows = options.workflowsPath;
     return super.configureBundler({
-      ...options,
+      ...(this.codec.encrypts && { failureConverterPath }),
+      ...definedOf(options),
       workflowInterceptorModules,
       workflowsPath: entry,
       webpackConfigHook: (config) => {
@@ -193,6 +299,13 @@ export class CadenzaPlugin extends SimplePlugin {
 function pinnedVersion({ workerDeploymentOptions: versioned }: WorkerOptions): PinnedVersion | undefined {
   const pinned = versioned?.useWorkerVersioning && versioned.defaultVersioningBehavior === 'PINNED';
   return pinned ? versioned.version : undefined;
+}
+
+/** The options that are given: a worker passes on what it has not got as `undefined`. */
+function definedOf(options: BundleOptions): BundleOptions {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as BundleOptions;
 }
 
 /** A module of this package, as the source or the build of it that runs. */

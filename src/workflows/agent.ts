@@ -1,6 +1,7 @@
 import { ApplicationFailure, setHandler } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
 import type { AgentStart, Decision, Json, ModelTurn, RunResult, RunTotals, Since } from '../protocol.ts';
+import { startArchive } from './archive-run.ts';
 import { Approvals } from './approvals.ts';
 import { Background } from './background.ts';
 import { continueRun, shouldContinue } from './continue-run.ts';
@@ -11,12 +12,15 @@ import { handOver } from './delegation.ts';
 import { Inbox } from './inbox.ts';
 import { Leases } from './leases.ts';
 import { capped, defaultLimits, nothingSpent, totals } from './limits.ts';
+import { logWith } from './log-attributes.ts';
 import { replyPartSignal, statusQuery } from './messages.ts';
 import { callModel, knownType, shorten } from './model-turn.ts';
 import { observer } from './observer.ts';
 import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
+import { whileHolding } from './slot.ts';
+import { countEnd, countStart } from './run-metrics.ts';
 import { runToolCalls } from './tool-calls.ts';
 import { Visibility } from './visibility.ts';
 
@@ -27,6 +31,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
   const run = newRun(start);
   const since = beginning(start);
+  const isContinued = start.continued !== undefined;
   // What was said before is read from the first event like any other item; kept here, it would stay in memory for the run's life.
   delete start.input;
   delete start.conversation;
@@ -49,12 +54,21 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   setHandler(replyPartSignal, () => undefined);
   run.visibility.open();
   run.deadline.arm(run.limits.deadlineMs);
+  logWith(() => ({ agent: run.agent, turn: run.status.turn }));
+  if (!isContinued) countStart(run.agent);
   try {
-    const result = await run.deadline.bound(() => takeTurns(run, since));
+    const work = async () => await run.deadline.bound(() => takeTurns(run, since));
+    let result = await whileHolding(run.concurrency, isContinued, work);
+    // What was said while the slot was given back is answered by nobody.
+    if (run.concurrency) result = { ...result, ...unansweredOf(run, result) };
+    countEnd(run.agent);
     run.visibility.end();
     return result;
   } catch (thrown) {
+    countEnd(run.agent, thrown);
     run.visibility.end(thrown);
+    // It has seen to it already where it continues as new.
+    await startArchive(run);
     throw withTotals(run, thrown);
   }
 }
@@ -84,7 +98,10 @@ function newRun(start: AgentStart): Run {
     spent: state?.spent ?? nothingSpent(),
     leases: new Leases(() => run),
     agents: state?.agents ?? [agent],
+    features: state?.features ?? start.features ?? {},
     tree,
+    tenant: start.tenant,
+    concurrency: start.concurrency,
     turn: state?.turn ?? 0,
     deadline,
     control,
@@ -94,7 +111,6 @@ function newRun(start: AgentStart): Run {
     background,
     left: state?.left,
     visibility: new Visibility(() => run),
-    ...(state?.features && { features: state.features }),
     delegations: new Set(),
     conversation: open && new ConversationMode(open, isIdle, { inbox, background }, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },
@@ -125,8 +141,12 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     if (run.control.paused) await run.control.gate();
     if (conversation?.idle) {
       const next = await conversation.untilAsked(() => run.control.paused || shouldContinue(run));
-      if (next === 'over') return finished(run, null);
       if (next === 'woken') continue;
+      if (next === 'over') {
+        await startArchive(run);
+        // Somebody may have said something meanwhile.
+        if (!conversation.isAsked) return finished(run, null);
+      }
       conversation.begin(run.turn + 1, run.limits.turns === undefined ? run.spent.own : run.spent.turns);
       if (run.control.paused) continue;
     }
@@ -156,9 +176,9 @@ async function takeTurn(run: Run, before: Since[]): Promise<{ since: Since[] } |
   const since: Since[] = [{ reply: id, digest: turn.digest }];
   switch (decision.kind) {
     case 'output':
+      if (isDone(run)) await startArchive(run);
       // What was said while the model gave its last answer is answered too.
-      if (!run.conversation && !run.inbox.waiting && !run.background.busy)
-        return { result: finished(run, outputOf(turn, decision)) };
+      if (isDone(run)) return { result: finished(run, outputOf(turn, decision)) };
       run.spent.mistakes = 0;
       if (run.conversation) run.conversation.idle = true;
       // Nor is it the last one while others work for the agent.
@@ -195,6 +215,10 @@ async function takeTurn(run: Run, before: Since[]): Promise<{ since: Since[] } |
   return { since };
 }
 
+function isDone({ conversation, inbox, background }: Run): boolean {
+  return !conversation && !inbox.waiting && !background.busy;
+}
+
 async function untilNews(run: Run): Promise<void> {
   if (run.background.busy) run.status = { ...run.status, doing: 'waiting for agents' };
   await run.background.news(() => run.inbox.waiting);
@@ -208,6 +232,11 @@ function finished(run: Run, output: Json): RunResult {
     agents: run.agents,
     ...(unanswered.length > 0 && { unanswered }),
   };
+}
+
+function unansweredOf({ inbox }: Run, { unanswered = [] }: RunResult): Pick<RunResult, 'unanswered'> {
+  const all = [...new Set([...unanswered, ...inbox.unanswered])];
+  return all.length > 0 ? { unanswered: all } : {};
 }
 
 function refuseTooMany(run: Run, calls: number): void {

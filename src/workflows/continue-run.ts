@@ -15,6 +15,7 @@ import {
   type Since,
 } from '../protocol.ts';
 import type { RunState } from '../run-state.ts';
+import { startArchive } from './archive-run.ts';
 import { checkOptions } from './activity-options.ts';
 import type { Run } from './run.ts';
 
@@ -60,6 +61,7 @@ export async function continueRun(
       since = shorter;
       continue;
     }
+    await startArchive(run);
     await condition(allHandlersFinished);
     if (run.inbox.bytes > carriedMessages) continue;
     const { input, ...conversation } = carried;
@@ -70,6 +72,8 @@ export async function continueRun(
       ...(run.model !== undefined && { model: run.model }),
       lease: run.lease,
       ...(run.tree && { tree: run.tree }),
+      ...(run.tenant !== undefined && { tenant: run.tenant }),
+      ...(run.concurrency && { concurrency: run.concurrency }),
       control: run.control.current,
       ...run.rules.carried,
       ...(run.conversation && { open: run.conversation.current }),
@@ -100,7 +104,7 @@ function stateOf(run: Run): RunState {
     inbox: inbox.carried,
     approvals: approvals.carried,
     ...(conversation && { conversation: conversation.carried }),
-    ...(features && { features }),
+    ...(Object.keys(features).length > 0 && { features }),
     ...(left !== undefined && { left }),
   };
 }

@@ -143,9 +143,14 @@ export class ConversationMode {
     return this.taken;
   }
 
+  /** There is something for the model to answer. */
+  get isAsked(): boolean {
+    return !this.taken && (this.inbox.asks || this.background.hasNews);
+  }
+
   /** Waits until there is something to answer (`asked`), or the conversation is over, or something else wants to be done. */
   async untilAsked(wake: () => boolean): Promise<'asked' | 'over' | 'woken'> {
-    const asked = () => !this.taken && (this.inbox.asks || this.background.hasNews);
+    const asked = () => this.isAsked;
     const over = () => this.closing && !asked() && !this.background.busy;
     const awake = () => asked() || over() || wake();
     const { idleTimeoutMs } = this;

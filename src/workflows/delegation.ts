@@ -19,6 +19,7 @@ import {
   type Since,
   type TaskPlan,
 } from '../protocol.ts';
+import { startArchive } from './archive-run.ts';
 import { runChild } from './child-run.ts';
 import type { Inbox } from './inbox.ts';
 import { defaultLimits, share, spendBelow, totals } from './limits.ts';
@@ -65,6 +66,7 @@ export async function handOver(
   };
   try {
     const result = await runBelow(run, start, position, { taskQueue, inbox: run.inbox });
+    await startArchive(run);
     // What came too late for the other run is answered by nobody.
     await run.inbox.settled;
     const unanswered = [...(result.unanswered ?? []), ...run.inbox.unanswered];
@@ -191,7 +193,11 @@ async function runBelow(
   }
 }
 
-function place(run: Run, call: string, parts: number): Pick<AgentStart, 'lease' | 'tree'> {
+function place(
+  run: Run,
+  call: string,
+  parts: number,
+): Pick<AgentStart, 'lease' | 'tree' | 'features' | 'tenant'> {
   const { committed } = run.leases;
   const turns = committed.turns - (run.conversation?.turnsBefore ?? 0);
   const lease = share(run.limits, { ...committed, turns }, parts);
@@ -205,6 +211,8 @@ function place(run: Run, call: string, parts: number): Pick<AgentStart, 'lease' 
       call,
     },
     lease: { ...lease, ...(deadlineMs !== undefined && { deadlineMs }) },
+    ...(run.tenant !== undefined && { tenant: run.tenant }),
+    ...(Object.keys(run.features).length > 0 && { features: run.features }),
   };
 }
 

@@ -6,6 +6,9 @@ import * as userWorkflows from 'cadenza-user-workflows';
 
 export * from 'cadenza-user-workflows';
 export { agent } from './agent.ts';
+export { archiveRun } from './archive-run.ts';
+export { concurrencySlots } from './concurrency-slots.ts';
+export { tenantBudget } from './tenant-budget.ts';
 
 // `export *` leaves the default export out, which Temporal runs for workflow types that have no other.
 const name = 'default';

@@ -59,6 +59,7 @@ export async function callModel(
           maxOutputTokens: Math.max(1, run.leases.left('tokens') ?? 1),
         }),
         ...run.rules.asInput,
+        ...(run.tenant !== undefined && { tenant: run.tenant }),
         ...(shortenAs !== undefined && { compact: true as const }),
       };
       return { id, turn: await activities.callModel(input) };
@@ -77,13 +78,13 @@ export async function callModel(
     }
     try {
       const answer = await ask();
-      const { limits, features, leave } = answer.turn;
+      const { limits, leave } = answer.turn;
       // Where it could not be left, it is not tried again at every turn.
       if (leave !== undefined && leave !== run.left) run.leaving = leave;
-      if (features) run.features = { ...run.features, ...features };
-      run.visibility.open();
       // The author's limits come with the first reply that uses the definition.
       if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
+      if (answer.turn.snapshot) run.features = answer.turn.features ?? {};
+      run.visibility.open();
       run.deadline.arm(run.limits.deadlineMs);
       account(run, answer.turn);
       if (answer.turn.decision.kind !== 'compact' || shortenAs !== undefined) return answer;

@@ -50,12 +50,17 @@ export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxi
 }
 
 async function callAgent(name: string, input: Json, options: AgentCallOptions): Promise<RunResult> {
-  const { limits, policy, workflowId, ...childOptions } = options;
+  const { limits, policy, tenant, concurrency, workflowId, ...childOptions } = options;
   const count = (calls.get(name) ?? 0) + 1;
   calls.set(name, count);
   const id = workflowId ?? `${workflowInfo().workflowId}/${name}-${count}`;
   return await runChild(
-    agentStart(name, input, { ...(limits && { limits }), ...(policy && { policy }) }),
+    agentStart(name, input, {
+      ...(limits && { limits }),
+      ...(policy && { policy }),
+      ...(tenant !== undefined && { tenant }),
+      ...(concurrency && { concurrency }),
+    }),
     id,
     {
       ...childOptions,

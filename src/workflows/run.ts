@@ -1,6 +1,7 @@
 import type { CancellationScope } from '@temporalio/workflow';
-import type { Decision, Limits, RunStatus, TreePlace } from '../protocol.ts';
-import type { RunFeatures, Spent } from '../run-state.ts';
+import type { Decision, Features, Limits, RunStatus, TreePlace } from '../protocol.ts';
+import type { Spent } from '../run-state.ts';
+import type { Concurrency } from '../tenancy.ts';
 import type { Approvals } from './approvals.ts';
 import type { Background } from './background.ts';
 import type { Control } from './control.ts';
@@ -29,6 +30,8 @@ export interface Run {
   /** The agents that took part, in the order in which they began. */
   readonly agents: string[];
   readonly tree: TreePlace | undefined;
+  readonly tenant: string | undefined;
+  readonly concurrency: Concurrency | undefined;
   readonly deadline: Deadline;
   readonly control: Control;
   readonly approvals: Approvals;
@@ -41,11 +44,13 @@ export interface Run {
   readonly delegations: Set<CancellationScope>;
   /** Where the run stays open and answers each message. */
   readonly conversation: ConversationMode | undefined;
+  /** What the workers do for it beyond its turns, as its last new definition came with. */
+  features: Features;
+  /** Its archive is being seen to. */
+  archiving?: true;
   /** Turns of this run alone. */
   turn: number;
   status: RunStatus;
-  /** What the namespace and the workers offer; absent before the first reply. */
-  features?: RunFeatures;
   /** The outdated build that the run is pinned to, and goes from when it can. */
   leaving?: string;
   /** The one that the chain has left before, or tried to. */

@@ -8,7 +8,13 @@ import { environmentSchema } from '../../src/worker/environment.ts';
 import { defaultLimits } from '../../src/workflows/limits.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-const documents = ['README.md', 'AGENTS.md', 'CHANGELOG.md', ...globSync('docs/*.md', { cwd: repository })];
+const documents = [
+  'README.md',
+  'AGENTS.md',
+  'CHANGELOG.md',
+  'SECURITY.md',
+  ...globSync('docs/*.md', { cwd: repository }),
+];
 
 function read(path: string): string {
   return readFileSync(join(repository, path), 'utf8');
@@ -35,10 +41,11 @@ test.each(documents)('%s links to files and headings that exist', (document) => 
   }
 });
 
-test('every environment variable that the documents name is read by the sources or by Temporal', () => {
+test('every environment variable that the documents name is read by the sources, by Temporal or by the compose file', () => {
   const sources = globSync('{src,examples,scripts}/**/*.{ts,cjs}', { cwd: repository }).map(read);
   const envconfig = globSync('node_modules/@temporalio/envconfig/lib/*.js', { cwd: repository }).map(read);
-  const known = [...sources, ...envconfig].join('\n');
+  const deployment = ['Dockerfile', 'docker-compose.yml'].map(read);
+  const known = [...sources, ...envconfig, ...deployment].join('\n');
   const named = documents.flatMap(
     (document) => read(document).match(/\b(CADENZA|TEMPORAL|OPENAI)_[A-Z_]+\b/g) ?? [],
   );

@@ -152,3 +152,8 @@ test('the samples of tracing.md and cli.md type-check', async () => {
   await using project = await projectOf('README.md', 'docs/tracing.md', 'docs/cli.md');
   expect(await project.typeErrors()).toBe('');
 });
+
+test('the samples of security.md type-check', async () => {
+  await using project = await projectOf('docs/security.md');
+  expect(await project.typeErrors()).toBe('');
+});

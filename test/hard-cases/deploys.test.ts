@@ -63,6 +63,7 @@ test('L4: a "once" call that comes to a worker without its agent is offered agai
     name: 'pay',
     description: 'Pays.',
     input: z.object({}),
+    effect: 'once',
     execute: () => (effects += 1),
   });
   const payer = defineAgent({ name: 'payer', instructions: 'Pay.', tools: [pay] });

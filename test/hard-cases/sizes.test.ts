@@ -142,6 +142,7 @@ test('S3: a result of 3 MB is cut, the call succeeds, and its effect happens onc
     name: 'dump',
     description: 'Dumps.',
     input: z.object({}),
+    effect: 'once',
     execute: () => {
       effects += 1;
       return { rows: Array.from({ length: 30_000 }, (_, row) => ({ row, text: 'r'.repeat(80) })) };

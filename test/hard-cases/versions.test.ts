@@ -41,7 +41,7 @@ class Builds {
   private readonly workers: WorkerProcess[] = [];
   private readonly versioning: string | undefined;
 
-  constructor(versioning?: 'pinned' | 'auto-upgrade') {
+  constructor(versioning?: 'PINNED' | 'AUTO_UPGRADE') {
     this.versioning = versioning;
   }
 
@@ -102,7 +102,7 @@ const approve = async (run: RunHandle<Json>) => {
 };
 
 test('L4: with pinned runs two builds are up at once, and each run stays on the build that it began on', async () => {
-  await using builds = new Builds('pinned');
+  await using builds = new Builds('PINNED');
   await builds.start('b1');
   await builds.makeCurrent('b1');
   const old = await builds.client.start('clerk', 'ask one');
@@ -115,7 +115,7 @@ test('L4: with pinned runs two builds are up at once, and each run stays on the 
 }, 120_000);
 
 test('L4: with auto-upgrade an open run goes on with the new build, and the old one may go', async () => {
-  await using builds = new Builds('auto-upgrade');
+  await using builds = new Builds('AUTO_UPGRADE');
   const first = await builds.start('b1');
   await builds.makeCurrent('b1');
   const run = await builds.client.start('clerk', 'ask one');
@@ -127,7 +127,7 @@ test('L4: with auto-upgrade an open run goes on with the new build, and the old 
 }, 120_000);
 
 test('L7: a pinned conversation leaves an outdated build when it has answered, and does not keep it up', async () => {
-  await using builds = new Builds('pinned');
+  await using builds = new Builds('PINNED');
   const first = await builds.start('b1');
   await builds.makeCurrent('b1');
   const say = async (text: string) => {
@@ -159,7 +159,7 @@ test('L7: a pinned conversation leaves an outdated build when it has answered, a
 }, 180_000);
 
 test('L7: a pinned run that sleeps is moved by an operator, and goes on with the current build', async () => {
-  await using builds = new Builds('pinned');
+  await using builds = new Builds('PINNED');
   const first = await builds.start('b1');
   await builds.makeCurrent('b1');
   const run = await builds.client.start('clerk', 'ask one');

@@ -49,6 +49,7 @@ test('T2: failures are read through codec and external storage too', async () =>
     name: 'pay',
     description: 'Pays.',
     input: z.object({}),
+    effect: 'once',
     execute: () => {
       throw new Error('the bank hung up');
     },

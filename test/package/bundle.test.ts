@@ -59,6 +59,7 @@ test("the workflow bundle holds Cadenza's workflow code and the user's, and noth
     'src/protocol.ts',
     'src/search-attributes.ts',
     'src/summary.ts',
+    'src/tenancy.ts',
   ]);
   expect(modules).toContain('src/workflows/agent.ts');
   expect(modules).toContain('src/workflows/proxy-agents.ts');

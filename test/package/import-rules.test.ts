@@ -94,6 +94,27 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '@temporalio/worker',
     ],
   },
+  'src/storage/archive.ts': {
+    may: [
+      './other.ts',
+      '../failures.ts',
+      'node:fs/promises',
+      '@aws-sdk/client-s3',
+      '@temporalio/common',
+      '@temporalio/common/lib/proto-utils.js',
+      '@temporalio/proto',
+    ],
+    mayNot: [
+      'zod',
+      'openai',
+      '../agents/registry.ts',
+      '../activities/index.ts',
+      '../client/client.ts',
+      '../worker/plugin.ts',
+      '@temporalio/client',
+      '@temporalio/worker',
+    ],
+  },
   'src/activities/models/model.ts': {
     may: [
       './other.ts',
@@ -110,6 +131,34 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '../../worker/plugin.ts',
       '../../testing/model-server.ts',
       '@temporalio/worker',
+    ],
+  },
+  'src/codec/encryption-codec.ts': {
+    may: [
+      './other.ts',
+      '../failures.ts',
+      'node:crypto',
+      'zod',
+      'jose',
+      '@temporalio/common',
+      '@temporalio/proto',
+    ],
+    mayNot: [
+      '../worker/plugin.ts',
+      '../client/client.ts',
+      '../agents/registry.ts',
+      '@temporalio/worker',
+      'openai',
+    ],
+  },
+  'src/tools/fetch-tool.ts': {
+    may: ['./other.ts', '../agents/define-tool.ts', 'node:http', 'zod', 'ipaddr.js', 'pg'],
+    mayNot: [
+      '../agents/registry.ts',
+      '../activities/index.ts',
+      '../worker/plugin.ts',
+      '@temporalio/worker',
+      'openai',
     ],
   },
   'src/client/client.ts': {

@@ -161,6 +161,8 @@ test('every entry point resolves in an installed project, and loads', async () =
     expect.arrayContaining(['CadenzaPlugin', 'createWorker', 'openaiProvider']),
   );
   expect(exported['cadenza/client']).toEqual(expect.arrayContaining(['CadenzaClient', 'createClient']));
+  expect(exported['cadenza/codec']).toEqual(expect.arrayContaining(['encryptionCodec', 'withCodec']));
+  expect(exported['cadenza/tools']).toEqual(['fetchTool', 'fileTools', 'postgresTool', 'sqliteTool']);
   expect(exported['cadenza/testing']).toEqual(expect.arrayContaining(['createModelServer', 'scriptedModel']));
 });
 

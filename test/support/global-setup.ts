@@ -4,6 +4,8 @@ import { ensureTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
 declare module 'vitest' {
   interface ProvidedContext {
     temporalAddress: string;
+    /** How much of the fault tests is run: `some` in `npm test`, `all` in `npm run test:faults`. */
+    faults: 'some' | 'all';
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type WorkerOptions,
   type WorkflowBundle,
 } from '@temporalio/worker';
+import { codecFromEnvironment, withCodec } from 'cadenza/codec';
 import { CadenzaPlugin, openaiProvider, type CadenzaOptions } from 'cadenza/worker';
 import { CadenzaClient } from 'cadenza/client';
 import {
@@ -25,6 +26,8 @@ export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   latencyMs?: number;
   /** Whether replies are streamed. Default `false`: the bytes of requests are compared. */
   stream?: boolean;
+  /** Milliseconds for which a streamed reply may stand still. Default 300. */
+  streamIdle?: number;
   /** How the model server is asked. Default: Chat Completions. */
   api?: 'chat' | 'responses';
   dataConverter?: DataConverter;
@@ -61,25 +64,29 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     latencyMs,
     api = 'chat',
     stream = false,
+    streamIdle = 300,
     dataConverter,
     workflows,
     worker: workerOptions,
     temporal: _other,
     ...cadenza
   } = options;
+  // With keys in the environment, any test runs encrypted.
+  const codec = cadenza.codec ?? codecFromEnvironment() ?? false;
   const temporal = options.temporal ?? (await connectToTemporal());
   const server =
     options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;
   const plugin = new CadenzaPlugin({
     ...cadenza,
+    codec,
     provider: openaiProvider({
       apiKey: 'test-key',
       baseURL: server.baseURL,
       model: 'test-model',
       api,
       stream,
-      streamIdle: 300,
+      streamIdle,
     }),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.
@@ -91,7 +98,10 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     connection: own ?? temporal.nativeConnection,
     namespace: temporal.namespace,
     taskQueue,
-    workflowBundle: await bundle(plugin, workflows, dataConverter, cadenza.tracing !== undefined),
+    workflowBundle: await bundle(plugin, workflows, dataConverter, {
+      sealed: codec !== false,
+      traced: cadenza.tracing !== undefined,
+    }),
     // A test's worker does not wait for calls that the test lets hang.
     shutdownGraceTime: 0,
     ...(dataConverter && { dataConverter }),
@@ -102,7 +112,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const client = new Client({
     connection: temporal.connection,
     namespace: temporal.namespace,
-    ...(dataConverter && { dataConverter }),
+    ...(codec ? { dataConverter: withCodec(codec, dataConverter) } : dataConverter && { dataConverter }),
   });
   const stop = async () => {
     if (worker.getState() === 'RUNNING') worker.shutdown();
@@ -125,7 +135,7 @@ async function bundle(
   plugin: CadenzaPlugin,
   workflows?: URL,
   converter: DataConverter = {},
-  traced = false,
+  kind: { sealed: boolean; traced: boolean } = { sealed: false, traced: false },
 ): Promise<WorkflowBundle> {
   const workflowsPath = fileURLToPath(
     workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url),
@@ -136,7 +146,7 @@ async function bundle(
     ...(payloadConverterPath !== undefined && { payloadConverterPath }),
     ...(failureConverterPath !== undefined && { failureConverterPath }),
   };
-  const key = JSON.stringify({ ...paths, traced });
+  const key = JSON.stringify({ ...paths, ...kind });
   const known = bundles.get(key) ?? bundleWorkflowCode({ ...paths, plugins: [plugin], logger: silent });
   bundles.set(key, known);
   return await known;

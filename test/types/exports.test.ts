@@ -49,7 +49,7 @@ function reachable(entry: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-test.each(['index', 'workflows/index', 'worker/index', 'client/index'])(
+test.each(['index', 'workflows/index', 'worker/index', 'client/index', 'codec/index', 'tools/index'])(
   'no type that %s exports holds any',
   (entry) => {
     const found = [...reachable(`${entry}.d.ts`)].flatMap((name) =>

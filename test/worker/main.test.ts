@@ -75,15 +75,6 @@ test('a workflows file that does not exist is named', async () => {
   expect(message).toMatch(/^CADENZA_WORKFLOWS=\.\/no-workflows\.ts: there is no such file/);
 });
 
-test.each([
-  ['CADENZA_BUILD_ID', 'CADENZA_DEPLOYMENT_NAME'],
-  ['CADENZA_DEPLOYMENT_NAME', 'CADENZA_BUILD_ID'],
-])('a version that is half said is refused: %s alone', async (given, missing) => {
-  expect(await messageOf({ CADENZA_AGENTS: good, [given]: 'one' })).toContain(
-    `${missing}: a deployment's name`,
-  );
-});
-
 test('without an API key for the model provider the variable is named', async () => {
   expect(await messageOf({ CADENZA_AGENTS: good, OPENAI_API_KEY: '' })).toMatch(/set OPENAI_API_KEY/);
 });

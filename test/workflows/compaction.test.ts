@@ -112,3 +112,15 @@ describe('a conversation that nears the context window', () => {
     expect(messageText(summaries[0]?.messages[0] as never)).toBe('Please condense.');
   });
 });
+
+test('a summary that is longer than what it stands for is cut, and is not summarised for ever', async () => {
+  await using harness = await startHarness({
+    agents: [reader()],
+    respond: (request) => (isSummary(request) ? { text: 'more and more '.repeat(10_000) } : reading(request)),
+  });
+  const run = await harness.client.start('reader', 'Read the book.', { limits: { turns: 40 } });
+  expect((await run.result()).output).toMatch(/^I see (\d+,)*12$/);
+  const bodies = harness.server.requests.map(({ body }) => body as ChatRequest);
+  for (const body of bodies.filter((each) => !isSummary(each)))
+    expect(JSON.stringify(body).length).toBeLessThan(4_000 * 4);
+});

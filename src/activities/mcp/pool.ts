@@ -3,11 +3,15 @@ import { NotDone, ToolError, type AnyTool, type ToolContext } from '../../agents
 import type { McpServer, McpToolOptions } from '../../agents/mcp.ts';
 import { registerTool, type RegisteredAgent, type RegisteredTool } from '../../agents/registry.ts';
 import { digestJson, digestText } from '../../digest.ts';
-import type { Json } from '../../protocol.ts';
+import type { Json, ToolSchema } from '../../protocol.ts';
 import { McpConnection, type OfferedTool } from './connection.ts';
 
 /** Longest description of a tool that the model is given: it comes from elsewhere. */
 const longestDescription = 4_000;
+/** Bytes of one tool's schema: what is larger no model can use, and the tool is left out. */
+const largestSchema = 64 * 1024;
+/** Bytes of all schemas from elsewhere: they are stored with the reply that first uses them, whose payload has room for 2 MB. */
+const largestCatalogue = 512 * 1024;
 
 /** The connections of one worker to MCP servers, shared by its runs. */
 export class McpPool {
@@ -22,13 +26,19 @@ export class McpPool {
     if (mcpServers.length === 0) return registered;
     const added = (await Promise.all(mcpServers.map(async (server) => await this.toolsOf(server)))).flat();
     const tools = new Map(registered.tools);
-    // A tool of the agent's own goes before one of the same name from elsewhere.
-    for (const tool of added)
-      if (!tools.has(tool.tool.name) && !registered.routes.has(tool.tool.name))
-        tools.set(tool.tool.name, tool);
-    const schemas = added
-      .map(({ schema }) => schema)
-      .filter(({ name }) => tools.get(name)?.schema.name === name);
+    const schemas: ToolSchema[] = [];
+    let bytes = 0;
+    // A tool of the agent's own goes before one of the same name from elsewhere, and the first of two others before the second: a provider
+    // refuses every request that names one twice.
+    for (const tool of added) {
+      const { name } = tool.schema;
+      const own = Buffer.byteLength(JSON.stringify(tool.schema));
+      const fits = own <= largestSchema && bytes + own <= largestCatalogue;
+      if (!fits || tools.has(name) || registered.routes.has(name)) continue;
+      tools.set(name, tool);
+      schemas.push(tool.schema);
+      bytes += own;
+    }
     const { surface, source } = registered;
     return {
       ...registered,

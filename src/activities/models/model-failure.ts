@@ -12,9 +12,16 @@ const unknownErrorAttempts = 5;
  * The failure for an error of the `openai` client: by its status first, by headers second. The server's own word on when to
  * come back (`retry-after-ms`, `retry-after`) becomes Temporal's next retry delay.
  */
-export function modelFailure(thrown: unknown, attempt: number, secret: string): ApplicationFailure {
+export function modelFailure(
+  thrown: unknown,
+  attempt: number,
+  ...secrets: readonly string[]
+): ApplicationFailure {
   // Some servers quote the credentials they refuse.
-  const said = describeThrown(thrown).replaceAll(secret, '[key]').slice(0, 1_000);
+  const said = secrets
+    .filter((secret) => secret !== '')
+    .reduce((text, secret) => text.replaceAll(secret, '[key]'), describeThrown(thrown))
+    .slice(0, 1_000);
   const cause = plainError(toError(thrown).name, said);
   if (thrown instanceof APIConnectionError) {
     return failure('ModelUnavailable', `the model provider could not be reached: ${said}`, { cause });

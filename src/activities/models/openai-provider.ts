@@ -72,7 +72,7 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
       } catch (thrown) {
         signal.throwIfAborted();
         if (thrown instanceof ApplicationFailure) throw thrown;
-        throw modelFailure(thrown, attempt, apiKey);
+        throw modelFailure(thrown, attempt, apiKey, ...Object.values(options.headers ?? {}));
       }
       const { api: by, request } = asked;
       return readAnswer(answer, attempt, {

@@ -3,18 +3,17 @@ import type { Item, Json, ProviderItem } from '../../protocol.ts';
 import { uniqueId } from './chat-reply.ts';
 import type { ModelReply } from './model.ts';
 
-// What is read of a response and nothing more; an output item of a kind that is not known is kept as it is.
-const part = z.object({
-  type: z.string().nullish(),
-  text: z.string().nullish(),
-  refusal: z.string().nullish(),
-});
-const message = z.object({ type: z.literal('message'), content: z.array(part).nullish() });
+/** A text, or what is as good as none. */
+const text = z.string().nullish().catch(null);
+// What is read of a response and nothing more; an output item of a kind that is not known is kept as it is. One of a known kind is never: sent
+// back as it is, what is odd about it would have every further request refused.
+const part = z.object({ type: text, text, refusal: text });
+const message = z.object({ type: z.literal('message'), content: z.array(part).nullish().catch(null) });
 const call = z.object({
   type: z.literal('function_call'),
-  id: z.string().nullish(),
-  call_id: z.string().nullish(),
-  name: z.string().nullish(),
+  id: text,
+  call_id: text,
+  name: text,
   arguments: z.unknown().optional(),
 });
 const other = z.looseObject({ type: z.string() });

@@ -20,7 +20,8 @@ export interface Collector {
 }
 
 /**
- * Reads a streamed reply to its end. Throws `ModelUnavailable`, to be repeated, where it stands still or ends before it is complete.
+ * Reads a streamed reply to its end; `undefined` where nothing in it was a piece of a reply, as in a page of a proxy. Throws `ModelUnavailable`, to
+ * be repeated, where it stands still or ends before it is complete.
  */
 export async function readStream(
   stream: AsyncIterable<unknown>,
@@ -28,11 +29,13 @@ export async function readStream(
   { signal, idleMs, onText }: StreamOptions,
 ): Promise<unknown> {
   const pieces = stream[Symbol.asyncIterator]();
+  let isReply = false;
   try {
     for (;;) {
       // Before its first word a model may think for as long as it may take altogether.
       const next = await within(pieces.next(), collector.begun ? idleMs : undefined, signal);
       if (next.done) break;
+      isReply ||= typeof next.value === 'object' && next.value !== null;
       const text = collector.add(next.value);
       if (text !== '') onText?.(text);
     }
@@ -40,7 +43,7 @@ export async function readStream(
     // Whoever leaves early closes the connection; nobody waits for how that goes.
     void pieces.return?.().catch(() => undefined);
   }
-  if (collector.answer === undefined)
+  if (collector.answer === undefined && isReply)
     throw failure('ModelUnavailable', 'the reply ended before it was complete');
   return collector.answer;
 }

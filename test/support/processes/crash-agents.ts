@@ -2,16 +2,18 @@
 import { z } from 'zod';
 import { defineAgent, defineTool, type ToolContext } from 'cadenza';
 import { Ledger } from './ledger.ts';
+import { reach } from './points.ts';
 
 const ledger = new Ledger(process.env.TEST_LEDGER);
 
-function note(tool: string, { idempotencyKey: key, run }: ToolContext): void {
-  ledger.write({ workflowId: run.workflowId, tool, key });
-}
-
-/** Comes back at once, or never while the test holds. */
-async function unlessHeld<T>(value: T): Promise<T> {
-  return ledger.held ? await new Promise<never>(() => undefined) : value;
+/** Has the effect, which is a line in the ledger. Comes back at once, or never while the test holds. */
+async function act(tool: string, said: string, { idempotencyKey: key, run }: ToolContext): Promise<string> {
+  const { workflowId, call } = run;
+  await reach(`before ${tool}`, workflowId);
+  ledger.write({ workflowId, tool, key, call });
+  if (tool !== 'look-up' && ledger.held) await new Promise<never>(() => undefined);
+  await reach(`after ${tool}`, workflowId);
+  return said;
 }
 
 const input = z.object({ amount: z.number() });
@@ -21,10 +23,7 @@ const lookUp = defineTool({
   description: 'Looks a number up.',
   input,
   effect: 'read',
-  execute({ amount }, context) {
-    note('look-up', context);
-    return `found ${amount}`;
-  },
+  execute: async ({ amount }, context) => await act('look-up', `found ${amount}`, context),
 });
 
 const read = defineTool({
@@ -32,10 +31,7 @@ const read = defineTool({
   description: 'Reads something slow.',
   input,
   effect: 'read',
-  async execute({ amount }, context) {
-    note('read', context);
-    return await unlessHeld(`read ${amount}`);
-  },
+  execute: async ({ amount }, context) => await act('read', `read ${amount}`, context),
 });
 
 const charge = defineTool({
@@ -43,10 +39,7 @@ const charge = defineTool({
   description: 'Charges an account, once for each key.',
   input,
   effect: 'idempotent',
-  async execute({ amount }, context) {
-    note('charge', context);
-    return await unlessHeld(`charged ${amount}`);
-  },
+  execute: async ({ amount }, context) => await act('charge', `charged ${amount}`, context),
 });
 
 const send = defineTool({
@@ -54,10 +47,7 @@ const send = defineTool({
   description: 'Sends a letter.',
   input,
   effect: 'once',
-  async execute({ amount }, context) {
-    note('send', context);
-    return await unlessHeld(`sent ${amount}`);
-  },
+  execute: async ({ amount }, context) => await act('send', `sent ${amount}`, context),
 });
 
 const post = defineTool({
@@ -66,10 +56,7 @@ const post = defineTool({
   input,
   effect: 'once',
   whenUncertain: 'tell',
-  async execute({ amount }, context) {
-    note('post', context);
-    return await unlessHeld(`posted ${amount}`);
-  },
+  execute: async ({ amount }, context) => await act('post', `posted ${amount}`, context),
 });
 
 const wire = defineTool({
@@ -78,14 +65,21 @@ const wire = defineTool({
   input,
   effect: 'once',
   whenUncertain: 'ask',
-  async execute({ amount }, context) {
-    note('wire', context);
-    return await unlessHeld(`wired ${amount}`);
-  },
+  execute: async ({ amount }, context) => await act('wire', `wired ${amount}`, context),
+});
+
+/** Another build says something else to the model, and has a tool more. */
+const build = process.env.TEST_BUILD;
+const stamp = defineTool({
+  name: 'stamp',
+  description: 'Stamps a letter.',
+  input,
+  effect: 'read',
+  execute: async ({ amount }, context) => await act('stamp', `stamped ${amount}`, context),
 });
 
 export const clerk = defineAgent({
   name: 'clerk',
-  instructions: 'Do what you are told.',
-  tools: [lookUp, read, charge, send, post, wire],
+  instructions: build === undefined ? 'Do what you are told.' : `Do what you are told, as build ${build}.`,
+  tools: [lookUp, read, charge, send, post, wire, ...(build === undefined ? [] : [stamp])],
 });

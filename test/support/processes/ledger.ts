@@ -7,6 +7,8 @@ export interface LedgerEntry {
   workflowId: string;
   tool: string;
   key: string;
+  /** The call's place in its run: `turn-6.0`. */
+  call?: string;
   pid: number;
   /** Milliseconds since the epoch. */
   at: number;

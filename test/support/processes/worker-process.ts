@@ -30,8 +30,9 @@ export function startWorkerProcess(
   env: Record<string, string>,
   main = workerMain,
   nodeArguments = ['--conditions=cadenza-source'],
+  ownArguments: string[] = [],
 ): WorkerProcess {
-  const child = spawn(process.execPath, [...nodeArguments, main], {
+  const child = spawn(process.execPath, [...nodeArguments, main, ...ownArguments], {
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,

@@ -1,0 +1,65 @@
+import {
+  CancellationScope,
+  condition,
+  ContinueAsNew,
+  defineSignal,
+  getExternalWorkflowHandle,
+  proxyActivities,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { failure } from '../failures.ts';
+import { slotsId, tenancyNames, type Concurrency, type SlotAnswer, type SlotAsk } from '../tenancy.ts';
+import { checkOptions } from './activity-options.ts';
+
+const grantedSignal = defineSignal<[]>(tenancyNames.granted);
+
+/**
+ * Does the work while the run holds a slot of its key. It waits for one where all are taken, as long as it takes; who cancels it meanwhile
+ * takes it out of the queue. Fails as `ConcurrencyRefused` where the key refuses it.
+ */
+export async function whileHolding<T>(
+  concurrency: Concurrency | undefined,
+  isContinued: boolean,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!concurrency) return await work();
+  const { workflowId } = workflowInfo();
+  let goesOn = false;
+  try {
+    if (!isContinued) await take({ ...concurrency, workflowId });
+    return await work();
+  } catch (thrown) {
+    // The run that continues this one has the slot under the same id.
+    goesOn = thrown instanceof ContinueAsNew;
+    throw thrown;
+  } finally {
+    if (!goesOn) await giveBack(concurrency.key, workflowId);
+  }
+}
+
+async function take(ask: SlotAsk): Promise<void> {
+  let granted = false;
+  setHandler(grantedSignal, () => {
+    granted = true;
+  });
+  const { takeSlot } = proxyActivities<{ takeSlot(input: SlotAsk): Promise<SlotAnswer> }>(
+    checkOptions(`a slot of ${ask.key}`),
+  );
+  const answer = await takeSlot(ask);
+  if (answer === 'refused')
+    throw failure(
+      'ConcurrencyRefused',
+      `all ${ask.limit ?? 1} slots of "${ask.key}" are taken; start the run when another one has ended, or with onConflict "queue" or "replace"`,
+    );
+  if (answer === 'queued') await condition(() => granted);
+}
+
+/** A slot that cannot be given back is found free by the key's own look at its holders. */
+async function giveBack(key: string, workflowId: string): Promise<void> {
+  await CancellationScope.nonCancellable(async () => {
+    await getExternalWorkflowHandle(slotsId(key))
+      .signal(tenancyNames.leave, { workflowId })
+      .catch(() => undefined);
+  });
+}
