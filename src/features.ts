@@ -6,6 +6,8 @@
 export interface Features {
   /** The run's history is archived when it closes. */
   archive?: true;
+  /** The namespace has the search attributes, which the run keeps up to date. */
+  searchAttributes?: true;
 }
 
 /** The argument of the `archiveRun` workflow, and the input of `storeArchive`. */

@@ -313,6 +313,8 @@ export interface ModelTurn {
   decision: Decision;
   /** Digest of the {@link DefinitionSnapshot} that was used. */
   definition: string;
+  /** The build that the run is pinned to, where another one has become current: the run is to go there when it can. */
+  leave?: string;
   /** Present in the first reply of a run that uses the definition. */
   snapshot?: DefinitionSnapshot;
   /** The definition's limits, with the snapshot. The start's own limits go before them. */

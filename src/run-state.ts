@@ -48,6 +48,8 @@ export interface RunState {
   approvals: ApprovalsState;
   conversation?: ConversationState;
   features?: Features;
+  /** The outdated build that the chain has left, or tried to. */
+  left?: string;
 }
 
 /** The rules of a run about tool calls: its own, those of the run above, and the numbers of the last changes there and here. */

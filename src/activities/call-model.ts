@@ -4,7 +4,14 @@ import type { RegisteredAgent } from '../agents/registry.ts';
 import { attachmentsProblem } from '../attachments.ts';
 import { digestText } from '../digest.ts';
 import { describeThrown, failure } from '../failures.ts';
-import { names, protocolVersion, type CallModelInput, type ModelTurn, type ReplyPart } from '../protocol.ts';
+import {
+  names,
+  protocolVersion,
+  type CallModelInput,
+  type Features,
+  type ModelTurn,
+  type ReplyPart,
+} from '../protocol.ts';
 import type { Conversation } from '../transcript/conversation.ts';
 import { askForTenant } from './ask-for-tenant.ts';
 import { checkTurn, type Asked } from './ask-model.ts';
@@ -112,7 +119,7 @@ async function taken(
     definition: definition.digest,
     ...(!definition.known && { snapshot: definition.snapshot }),
     ...(!definition.known && Object.keys(registered.limits).length > 0 && { limits: registered.limits }),
-    ...(!definition.known && dependencies.archive && { features: { archive: true as const } }),
+    ...(await surroundings(dependencies, context, definition.known)),
     usage: reply.usage,
     ...(cost !== undefined && { cost }),
     ...(attempts.numberOf(context) > 1 && { attempts: attempts.numberOf(context) }),
@@ -153,6 +160,22 @@ async function openText(
     context.log.warn('The reply cannot be watched', { error: describeThrown(thrown) });
     return unwatched;
   }
+}
+
+/** What a run is told of its namespace and its build, the former once. */
+async function surroundings(
+  { features, deployment, archive }: ActivityDependencies,
+  context: Context,
+  known: boolean,
+): Promise<Pick<ModelTurn, 'features' | 'leave'>> {
+  const offered: Features = known
+    ? {}
+    : { ...(await features.of(context)), ...(archive && { archive: true as const }) };
+  const leave = await deployment.left(context);
+  return {
+    ...(Object.keys(offered).length > 0 && { features: offered }),
+    ...(leave !== undefined && { leave }),
+  };
 }
 
 /** Whether the conversation has no input but begins with its first message. */

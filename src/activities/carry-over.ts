@@ -7,7 +7,7 @@ import { runHistory } from './run-history.ts';
 
 /** The conversation by value, for a run that continues as new: the history that holds it will be deleted. */
 export async function carryOver(
-  { store, watch }: ActivityDependencies,
+  { store, watch, deployment }: ActivityDependencies,
   { v, since }: CarryOverInput,
 ): Promise<CarryOverResult> {
   return await whileAlive(watch, async (context) => {
@@ -26,6 +26,8 @@ export async function carryOver(
       ...(input !== undefined && { input }),
     };
     const bytes = Buffer.byteLength(JSON.stringify(carried));
-    return bytes > largestConversation ? { tooLarge: bytes } : carried;
+    if (bytes > largestConversation) return { tooLarge: bytes };
+    await deployment.release(context);
+    return carried;
   });
 }

@@ -1,5 +1,7 @@
 import type { Registry } from '../agents/registry.ts';
 import type { ActivityWatch } from './activity-watch.ts';
+import type { NamespaceFeatures } from './namespace-features.ts';
+import type { Deployment } from './deployment.ts';
 import type { Redact } from '../redaction.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
 import type { ProviderShares } from './limits/shares.ts';
@@ -29,6 +31,10 @@ export interface ActivityDependencies {
   watch: ActivityWatch;
   /** Connections to servers of tools. */
   mcp: McpPool;
+  /** The version that the worker's runs are pinned to, if any. */
+  deployment: Deployment;
+  /** What the worker's namespace offers runs. */
+  features: NamespaceFeatures;
   /** Told of requests to models. */
   tracing?: ActivityTracing;
   /** Where the text of replies can be watched. */

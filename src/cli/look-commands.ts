@@ -3,9 +3,11 @@ import type { CadenzaClient } from '../client/client.ts';
 import type { ListedRun } from '../client/client.ts';
 import type { RunTotals } from '../protocol.ts';
 import type { WaitingCall } from '../client/run-handle.ts';
+import type { SearchStatus } from '../search-attributes.ts';
 import { describeEvent } from './describe-event.ts';
 import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import { readTree, type RunTree } from './run-tree.ts';
+import { hasSearchAttributes } from './setup-command.ts';
 import { showHtml } from './show-html.ts';
 import {
   brief,
@@ -22,6 +24,7 @@ import {
 /** Options of `list`. */
 export interface ListCommandOptions {
   state?: string;
+  status?: string;
   agent?: string;
   limit: string;
   children?: boolean;
@@ -30,6 +33,7 @@ export interface ListCommandOptions {
   json?: boolean;
 }
 
+const endings: ReadonlySet<string> = new Set<SearchStatus>(['completed', 'failed', 'cancelled']);
 /** Options of `show`. */
 export interface ShowOptions {
   json?: boolean;
@@ -40,14 +44,31 @@ export interface ShowOptions {
 
 /** Prints runs, the newest first. */
 export async function list(client: CadenzaClient, options: ListCommandOptions): Promise<number> {
-  const { state, agent, limit, children = false, usage = false, json } = options;
+  const { state, status, agent, limit, children = false, usage = false, json } = options;
   const most = Number(limit);
   if (!Number.isInteger(most) || most < 1) throw new UsageError('--limit must be a positive whole number');
   if (state !== undefined && !/^[A-Za-z]+$/.test(state))
     throw new UsageError('--state must be a word such as running or failed');
-  const query = state && {
-    query: `ExecutionStatus = "${state.charAt(0).toUpperCase()}${state.slice(1).toLowerCase()}"`,
-  };
+  if (status !== undefined && !/^[a-z-]+$/.test(status))
+    throw new UsageError('--status must be a word such as waiting or paused');
+  const searchable = (agent !== undefined || status !== undefined) && (await hasSearchAttributes(client));
+  if (status !== undefined && !searchable)
+    throw new UsageError('--status needs the search attributes that "cadenza setup" registers');
+  const conditions = [
+    ...(state === undefined
+      ? []
+      : [`ExecutionStatus = "${state.charAt(0).toUpperCase()}${state.slice(1).toLowerCase()}"`]),
+    ...(status === undefined ? [] : [`CadenzaStatus = "${status}"`]),
+    // A run that was terminated could not say so.
+    ...(state === undefined && status !== undefined && !endings.has(status)
+      ? ['ExecutionStatus = "Running"']
+      : []),
+    // Runs that had no reply yet, and older ones, have said nothing; their memo is looked at below.
+    ...(agent !== undefined && searchable && /^[\w.-]+$/.test(agent)
+      ? [`(CadenzaAgent = "${agent}" OR CadenzaAgent IS NULL)`]
+      : []),
+  ];
+  const query = conditions.length > 0 && { query: conditions.join(' AND ') };
   const rows: string[][] = [];
   let count = 0;
   for await (const run of client.list({ ...query, children })) {
@@ -128,7 +149,11 @@ export async function approvals(
 
 async function allApprovals(client: CadenzaClient): Promise<WaitingCall[]> {
   const found: WaitingCall[] = [];
-  for await (const { workflowId } of client.list({ query: 'ExecutionStatus = "Running"' })) {
+  const open = 'ExecutionStatus = "Running"';
+  // Runs that have said nothing are asked.
+  const waiting = ' AND (CadenzaWaiting = true OR CadenzaWaiting IS NULL)';
+  const query = (await hasSearchAttributes(client)) ? open + waiting : open;
+  for await (const { workflowId } of client.list({ query })) {
     try {
       found.push(...(await client.get(workflowId).approvals()));
     } catch (thrown) {

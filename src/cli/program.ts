@@ -11,6 +11,8 @@ import { list, show, type ListCommandOptions, type ShowOptions } from './look-co
 import { addPeople, type On } from './people-commands.ts';
 import { chat } from './chat-command.ts';
 import { runAgent, watch, type RunOptions } from './run-commands.ts';
+import { addSchedules } from './schedule-commands.ts';
+import { setup } from './setup-command.ts';
 import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
 
 const help = `
@@ -59,6 +61,12 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (path: string, options: { agents: string; json?: boolean }) => {
       code = await evaluate(path, options);
     });
+  program
+    .command('setup')
+    .description('register the search attributes by which runs are found; doing it again changes nothing')
+    .option('--check', 'only say what is missing; exit code 1 where something is')
+    .option('--json', 'print one JSON object')
+    .action(on(async (client, options: { check?: boolean; json?: boolean }) => await setup(client, options)));
   addRuns(program, on, async (id, options) => {
     const file = id.endsWith('.json.gz') ? id : undefined;
     const online = on(async (client) => await show(client, id, options));
@@ -71,6 +79,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   });
   addPeople(program, on);
   addCodec(program, (ended) => (code = ended));
+  addSchedules(program, on);
   program
     .command('dev')
     .description(
@@ -119,6 +128,7 @@ function addRuns(program: Command, on: On, shown: (id: string, options: ShowOpti
     .command('list')
     .description('runs, the newest first')
     .option('--agent <name>', 'of this agent')
+    .option('--status <status>', 'running, waiting, paused, idle, taken-over, … (needs "cadenza setup")')
     .option('--state <state>', 'running, completed, failed, canceled, terminated')
     .option('--limit <n>', 'at most so many', '20')
     .option('--children', 'also runs below others')

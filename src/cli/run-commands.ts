@@ -35,7 +35,8 @@ export async function runAgent(
   return await waitFor(run, json === true);
 }
 
-async function inputOf(typed: string | undefined, file: string | undefined): Promise<Json> {
+/** What the agent is asked: as it was typed, from a file, or piped in. */
+export async function inputOf(typed: string | undefined, file: string | undefined): Promise<Json> {
   if (typed === undefined && file === undefined && process.stdin.isTTY)
     throw new UsageError('say what the agent is asked: as an argument, by --input-file, or piped in');
   const source =

@@ -5,6 +5,7 @@ import {
   type ClientInterceptors,
   type ClientOptions,
   type ConnectionLike,
+  type ScheduleHandle,
   type WorkflowStartOptions,
 } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
@@ -38,6 +39,7 @@ import { tenantUse, type TenantUse } from './tenant-use.ts';
 import { isRedisUrl, type RedisTextOptions } from '../redis-text.ts';
 import { RedisTextReader } from './redis-text-reader.ts';
 import { RunHandle } from './run-handle.ts';
+import { scheduleRun, type ScheduleOptions } from './schedule.ts';
 import { traceInterceptor } from './tracing.ts';
 import { sendMessage, type SendOptions, type SentMessage } from './send.ts';
 
@@ -279,6 +281,23 @@ export class CadenzaClient {
     const sent = await sendMessage(this.temporal, name, conversationId, said, { ...options, taskQueue });
     const run = this.handle(conversationId);
     return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
+  }
+
+  /**
+   * Runs an agent at set times, through a schedule of Temporal's, and returns its handle: to pause, trigger, change or delete it.
+   *
+   * Throws a `TypeError` for an input that does not fit the agent's schema or a schedule without times, and Temporal's
+   * `ScheduleAlreadyRunning` where there is one of that id.
+   */
+  async schedule<A extends AgentReference>(
+    agent: A,
+    input: InputOf<A>,
+    options: ScheduleOptions,
+  ): Promise<ScheduleHandle> {
+    await checkInput(agent, input);
+    const { taskQueue = this.taskQueue } = options;
+    const name = typeof agent === 'string' ? agent : agent.name;
+    return await scheduleRun(this.temporal, name, toJson(input), { ...options, taskQueue });
   }
 
   /**

@@ -22,6 +22,7 @@ export * from '../storage/index.ts';
 export type { TenantUse } from './tenant-use.ts';
 export type { RedisTextOptions } from '../redis-text.ts';
 export type { SendOptions, SentMessage } from './send.ts';
+export type { ScheduleOptions } from './schedule.ts';
 export type { ForkOptions } from './fork.ts';
 export type { ArgumentCondition, PolicyRule, PolicyVerdict, Remember, RunRule } from '../policy.ts';
 export type { RewindOptions } from './rewind.ts';

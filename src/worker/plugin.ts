@@ -11,11 +11,13 @@ import {
 } from '@temporalio/worker';
 import type { ArchiveTarget } from '../activities/dependencies.ts';
 import { noWatch } from '../activities/activity-watch.ts';
+import { Deployment, type PinnedVersion } from '../activities/deployment.ts';
 import { createActivities } from '../activities/index.ts';
 import { ProviderShares } from '../activities/limits/shares.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
 import { ActivityMetrics } from '../activities/metrics.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
+import { NamespaceFeatures } from '../activities/namespace-features.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
 import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
@@ -209,6 +211,8 @@ export class CadenzaPlugin extends SimplePlugin {
       ...(tracing && { tracing: tracing.activities }),
       ...(this.sink && { sink: this.sink }),
       policy: withUndeclared(this.cadenza.policy),
+      deployment: new Deployment(pinnedVersion(options)),
+      features: new NamespaceFeatures(),
       ...(this.archive && { archive: this.archive }),
       ...(this.cadenza.budgets && { budgets: this.cadenza.budgets }),
       ...(this.cadenza.redact && { redact: this.cadenza.redact }),
@@ -314,6 +318,12 @@ export class CadenzaPlugin extends SimplePlugin {
       },
     });
   }
+}
+
+/** The version that runs of a worker are pinned to; `undefined` where they go with the current one by themselves. */
+function pinnedVersion({ workerDeploymentOptions: versioned }: WorkerOptions): PinnedVersion | undefined {
+  const pinned = versioned?.useWorkerVersioning && versioned.defaultVersioningBehavior === 'PINNED';
+  return pinned ? versioned.version : undefined;
 }
 
 /** The options that are given: a worker passes on what it has not got as `undefined`. */

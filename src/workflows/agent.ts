@@ -22,6 +22,7 @@ import type { Run } from './run.ts';
 import { whileHolding } from './slot.ts';
 import { countEnd, countStart } from './run-metrics.ts';
 import { runToolCalls } from './tool-calls.ts';
+import { Visibility } from './visibility.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
 export async function agent(start: AgentStart): Promise<RunResult> {
@@ -52,6 +53,7 @@ export async function agent(start: AgentStart): Promise<RunResult> {
   }));
   // The parts of a very large reply are stored by arriving; there is nothing to do with them.
   setHandler(replyPartSignal, () => undefined);
+  run.visibility.open();
   run.deadline.arm(run.limits.deadlineMs);
   logWith(() => ({ agent: run.agent, turn: run.status.turn }));
   if (!isContinued) countStart(run.agent);
@@ -61,9 +63,11 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     // What was said while the slot was given back is answered by nobody.
     if (run.concurrency) result = { ...result, ...unansweredOf(run, result) };
     countEnd(run.agent);
+    run.visibility.end();
     return result;
   } catch (thrown) {
     countEnd(run.agent, thrown);
+    run.visibility.end(thrown);
     // It has seen to it already where it continues as new.
     await startArchive(run);
     throw withTotals(run, thrown);
@@ -106,6 +110,8 @@ function newRun(start: AgentStart): Run {
     rules,
     inbox,
     background,
+    left: state?.left,
+    visibility: new Visibility(() => run),
     delegations: new Set(),
     conversation: open && new ConversationMode(open, isIdle, { inbox, background }, state?.conversation),
     status: { agent, turn: state?.turn ?? 0, doing: 'starting' },

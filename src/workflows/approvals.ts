@@ -107,6 +107,11 @@ export class Approvals {
     setHandler(approvalsQuery, () => this.all());
   }
 
+  /** Whether anything waits, in this run or below it. */
+  get waits(): boolean {
+    return this.waiting.size > 0 || [...this.below.values()].some(({ waiting }) => waiting.length > 0);
+  }
+
   /** Everything that waits in this run and in those below it. */
   all(): PendingApproval[] {
     return [

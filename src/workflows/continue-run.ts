@@ -28,9 +28,9 @@ const mostRounds = 5;
 const mostEvents = 48_000;
 const mostBytes = 46 * 1024 * 1024;
 
-/** Whether the run is to continue as new, as Temporal suggests it. Nothing else is pending between two turns. */
-export function shouldContinue({ stays, background }: Run): boolean {
-  if (!workflowInfo().continueAsNewSuggested) return false;
+/** Whether the run is to continue as new, as Temporal suggests it, or because it leaves an outdated build. Nothing else is pending between two turns. */
+export function shouldContinue({ stays, background, leaving }: Run): boolean {
+  if (!workflowInfo().continueAsNewSuggested && leaving === undefined) return false;
   // A child that is open then would be terminated.
   if (!stays && !background.busy) return true;
   const { historyLength, historySize } = workflowInfo();
@@ -93,6 +93,7 @@ async function carryOver(run: Run, since: Since[], round: number): Promise<Carry
 
 function stateOf(run: Run): RunState {
   const { turn, limits, spent, agents, deadline, control, inbox, approvals, conversation, features } = run;
+  const left = run.leaving ?? run.left;
   return {
     turn,
     limits,
@@ -104,6 +105,7 @@ function stateOf(run: Run): RunState {
     approvals: approvals.carried,
     ...(conversation && { conversation: conversation.carried }),
     ...(Object.keys(features).length > 0 && { features }),
+    ...(left !== undefined && { left }),
   };
 }
 

@@ -78,10 +78,13 @@ export async function callModel(
     }
     try {
       const answer = await ask();
-      const { limits } = answer.turn;
+      const { limits, leave } = answer.turn;
+      // Where it could not be left, it is not tried again at every turn.
+      if (leave !== undefined && leave !== run.left) run.leaving = leave;
       // The author's limits come with the first reply that uses the definition.
       if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
       if (answer.turn.snapshot) run.features = answer.turn.features ?? {};
+      run.visibility.open();
       run.deadline.arm(run.limits.deadlineMs);
       account(run, answer.turn);
       if (answer.turn.decision.kind !== 'compact' || shortenAs !== undefined) return answer;

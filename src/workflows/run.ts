@@ -12,6 +12,7 @@ import type { ConversationMode } from './conversation-mode.ts';
 import type { Leases } from './leases.ts';
 import { totals } from './limits.ts';
 import type { Rules } from './rules.ts';
+import type { Visibility } from './visibility.ts';
 
 /** What a run keeps between turns: references and numbers, never content. */
 export interface Run {
@@ -38,6 +39,7 @@ export interface Run {
   readonly inbox: Inbox;
   readonly leases: Leases;
   readonly background: Background;
+  readonly visibility: Visibility;
   /** What cancels the delegations that the run waits for. */
   readonly delegations: Set<CancellationScope>;
   /** Where the run stays open and answers each message. */
@@ -49,6 +51,10 @@ export interface Run {
   /** Turns of this run alone. */
   turn: number;
   status: RunStatus;
+  /** The outdated build that the run is pinned to, and goes from when it can. */
+  leaving?: string;
+  /** The one that the chain has left before, or tried to. */
+  readonly left: string | undefined;
   /** The conversation is too large to continue as new, and cannot be made shorter. */
   stays?: true;
 }

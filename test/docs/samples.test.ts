@@ -148,8 +148,8 @@ test('versioned-worker.ts takes work once its version is the current one', async
   await connection.close();
 });
 
-test('the samples of tracing.md type-check', async () => {
-  await using project = await projectOf('README.md', 'docs/tracing.md');
+test('the samples of tracing.md and cli.md type-check', async () => {
+  await using project = await projectOf('README.md', 'docs/tracing.md', 'docs/cli.md');
   expect(await project.typeErrors()).toBe('');
 });
 

@@ -57,6 +57,7 @@ test("the workflow bundle holds Cadenza's workflow code and the user's, and noth
     'src/failures.ts',
     'src/policy.ts',
     'src/protocol.ts',
+    'src/search-attributes.ts',
     'src/summary.ts',
     'src/tenancy.ts',
   ]);

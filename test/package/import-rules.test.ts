@@ -23,6 +23,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
   'src/protocol.ts': { may: [], mayNot: ['zod', './failures.ts', '@temporalio/common', 'node:crypto'] },
   'src/trace-context.ts': { may: [], mayNot: ['zod', './failures.ts', '@opentelemetry/api', 'node:crypto'] },
+  'src/search-attributes.ts': { may: [], mayNot: ['zod', './failures.ts', '@temporalio/common'] },
   'src/failures.ts': {
     may: ['./protocol.ts', '@temporalio/common'],
     mayNot: ['zod', './digest.ts', 'node:crypto'],
@@ -41,6 +42,7 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '../message-problem.ts',
       '../trace-context.ts',
       '../provider-limits.ts',
+      '../search-attributes.ts',
       '@temporalio/workflow',
       '@temporalio/common',
     ],

@@ -24,7 +24,7 @@ import {
   type ModelServer,
   type ModelServerOptions,
 } from '../../src/testing/model-server.ts';
-import { connectToTemporal } from './temporal.ts';
+import { connectToTemporal, type TemporalForTests } from './temporal.ts';
 
 /** What a test says of its worker and its model. */
 export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
@@ -48,6 +48,8 @@ export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   /** Shared with another harness, to have two workers on one queue. */
   taskQueue?: string;
   server?: ModelServer;
+  /** Another server than that of the test run. */
+  temporal?: TemporalForTests;
 }
 
 /** A worker, a model server and a client on a task queue of their own. */
@@ -77,11 +79,12 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     dataConverter,
     workflows,
     worker: workerOptions,
+    temporal: _other,
     ...cadenza
   } = options;
   // With keys in the environment, any test runs encrypted.
   const codec = cadenza.codec ?? codecFromEnvironment() ?? false;
-  const temporal = await connectToTemporal();
+  const temporal = options.temporal ?? (await connectToTemporal());
   const server =
     options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;

@@ -22,7 +22,11 @@ export function connectToTemporal(): Promise<TemporalForTests> {
 }
 
 async function connect(): Promise<TemporalForTests> {
-  const address = inject('temporalAddress');
+  return await connectTo(inject('temporalAddress'));
+}
+
+/** Connects to a server, which is to be closed by whoever asked. */
+export async function connectTo(address: string): Promise<TemporalForTests> {
   const namespace = 'default';
   const [connection, nativeConnection] = await Promise.all([
     Connection.connect({ address, channelArgs: { 'grpc.max_receive_message_length': MAX_RECEIVE_BYTES } }),
