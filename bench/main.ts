@@ -15,6 +15,12 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
     options: '[--quick] [--json FILE] [--profile FOLDER]',
     run: async (args) => (await import('./history/history.ts')).runHistory(args),
   },
+  peers: {
+    summary:
+      'the same work on other libraries for durable agents: stored bytes, time, CPU, starts, a crash, a long conversation',
+    options: '[--quick] [--json FILE]',
+    run: async (args) => (await import('./peers/peers.ts')).runPeers(args),
+  },
 };
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
