@@ -15,6 +15,18 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
     options: '[--quick] [--json FILE] [--profile FOLDER]',
     run: async (args) => (await import('./history/history.ts')).runHistory(args),
   },
+  load: {
+    summary:
+      '1,000 runs of 10 turns, 200 at once, on one worker and on two; or a steady load, or idle runs, and what they take of memory',
+    options: '[--quick] [--soak MINUTES] [--idle RUNS] [--json FILE]',
+    run: async (args) => (await import('./load/load.ts')).runLoad(args),
+  },
+  peers: {
+    summary:
+      'the same work on other libraries for durable agents: stored bytes, time, CPU, starts, a crash, a long conversation',
+    options: '[--quick] [--json FILE]',
+    run: async (args) => (await import('./peers/peers.ts')).runPeers(args),
+  },
 };
 
 async function main([name, ...args]: readonly string[]): Promise<number> {

@@ -30,6 +30,14 @@ export const pageTool = {
   description: 'Reads one page of a book whose pages have this many bytes.',
 };
 
+/** The tool's arguments as JSON Schema, for loops that take it so. */
+export const pageSchema = {
+  type: 'object' as const,
+  properties: { page: { type: 'integer' as const }, bytes: { type: 'integer' as const } },
+  required: ['page', 'bytes'] as ('page' | 'bytes')[],
+  additionalProperties: false as const,
+};
+
 const words =
   'the of a river stone window light under every morning table letter small road she he they walked opened found kept'.split(
     ' ',
@@ -46,14 +54,15 @@ export function readPage({ page, bytes }: PageRequest): string {
   return text.slice(0, bytes);
 }
 
-/** The task as both loops put it to the model. */
-export function taskText({ pages, bytes }: ReadingTask): string {
-  return `Read ${pages} pages of ${bytes} bytes.`;
+/** The task as the loops put it to the model; `before` is what the user had said already, in so many bytes. */
+export function taskText({ pages, bytes }: ReadingTask, before = 0): string {
+  const task = `Read ${pages} pages of ${bytes} bytes.`;
+  return before === 0 ? task : `${task}\n\n${readPage({ page: 0, bytes: before })}`;
 }
 
 /** The task in a text of {@link taskText}. */
 export function parseTask(text: string): ReadingTask {
-  const [, pages, bytes] = /^Read (\d+) pages of (\d+) bytes\.$/.exec(text) ?? [];
+  const [, pages, bytes] = /^Read (\d+) pages of (\d+) bytes\.(?:\n|$)/.exec(text) ?? [];
   if (pages === undefined || bytes === undefined) throw new Error(`"${text}" is not a reading task`);
   return { pages: Number(pages), bytes: Number(bytes) };
 }

@@ -25,8 +25,13 @@ const options = {
   identity: `${process.pid}@bench`,
   shutdownGraceTime: 0,
 } satisfies WorkerOptions;
+const { BENCH_CACHED_WORKFLOWS: cached, BENCH_TRANSCRIPT_MB: megabytes } = process.env;
+const memory = {
+  ...(cached !== undefined && { maxCachedWorkflows: Number(cached) }),
+  ...(megabytes !== undefined && { transcripts: { cacheBytes: Number(megabytes) * 1024 * 1024 } }),
+};
 const workers: Record<LoopName, () => Promise<Worker>> = {
-  cadenza: async () => await createWorker({ ...options, agents: [reader] }),
+  cadenza: async () => await createWorker({ ...options, ...memory, agents: [reader] }),
   'hand-written': async () => {
     const connection = await NativeConnection.connect({ address: process.env.TEMPORAL_ADDRESS ?? '' });
     return await Worker.create({ ...options, connection, activities: createActivities() });

@@ -8,8 +8,12 @@ export interface Child<Answer> {
   readonly ready: Answer;
   /** Asks how it stands. */
   ask(): Promise<Answer>;
+  /** Milliseconds from its start until it was ready. */
+  readonly startMs: number;
   /** Closes the channel and waits for its end. */
   stop(): Promise<void>;
+  /** Ends it as a crash would. */
+  kill(): Promise<void>;
 }
 
 export interface ChildOptions {
@@ -17,6 +21,10 @@ export interface ChildOptions {
   /** Besides `PATH` and the like; settings of the user's own for Temporal or a model provider must not reach a benchmark. */
   readonly env?: Readonly<Record<string, string>>;
   readonly nodeOptions?: readonly string[];
+  /** Runs the build in `dist/`, as those who install the package do, instead of the sources. */
+  readonly built?: boolean;
+  /** Throws away what it prints. */
+  readonly quiet?: boolean;
 }
 
 const inherited = ['PATH', 'Path', 'SystemRoot', 'TMPDIR', 'TEMP'];
@@ -26,9 +34,11 @@ export async function startChild<Answer>(module: URL, options: ChildOptions = {}
   const base = Object.fromEntries(
     inherited.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
   );
+  const startedAt = performance.now();
   const child = fork(fileURLToPath(module), options.args, {
     env: { ...base, ...options.env },
-    execArgv: ['--conditions=cadenza-source', ...(options.nodeOptions ?? [])],
+    execArgv: [...(options.built ? [] : ['--conditions=cadenza-source']), ...(options.nodeOptions ?? [])],
+    stdio: ['ignore', options.quiet ? 'ignore' : 'inherit', 'inherit', 'ipc'],
   });
   const gone = once(child, 'exit').then(([code, signal]) => {
     throw new Error(`${module.pathname} ended by itself: ${code ?? signal}`);
@@ -39,8 +49,10 @@ export async function startChild<Answer>(module: URL, options: ChildOptions = {}
     const [message] = (await Promise.race([once(child, 'message'), gone])) as [Answer];
     return message;
   };
+  const ready = await answer();
   return {
-    ready: await answer(),
+    ready,
+    startMs: performance.now() - startedAt,
     async ask() {
       const answered = answer();
       child.send('?');
@@ -48,6 +60,10 @@ export async function startChild<Answer>(module: URL, options: ChildOptions = {}
     },
     async stop() {
       if (child.connected) child.disconnect();
+      await gone.catch(() => undefined);
+    },
+    async kill() {
+      child.kill('SIGKILL');
       await gone.catch(() => undefined);
     },
   };

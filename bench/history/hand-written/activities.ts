@@ -7,7 +7,7 @@ import type {
   ChatCompletionTool,
   ChatCompletionToolMessageParam,
 } from 'openai/resources/chat/completions';
-import { instructions, pageTool, readPage, type PageRequest } from '../book.ts';
+import { instructions, pageSchema, pageTool, readPage, type PageRequest } from '../book.ts';
 
 const tools: ChatCompletionTool[] = [
   {
@@ -15,12 +15,7 @@ const tools: ChatCompletionTool[] = [
     function: {
       ...pageTool,
       strict: true,
-      parameters: {
-        type: 'object',
-        properties: { page: { type: 'integer' }, bytes: { type: 'integer' } },
-        required: ['page', 'bytes'],
-        additionalProperties: false,
-      },
+      parameters: pageSchema,
     },
   },
 ];
