@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { CadenzaClient } from '../client/client.ts';
 import type { ListedRun } from '../client/client.ts';
 import type { RunTotals } from '../protocol.ts';
-import type { WaitingCall } from '../client/run-handle.ts';
+import type { WaitingCall } from '../client/waiting-call.ts';
 import type { SearchStatus } from '../search-attributes.ts';
 import { describeEvent } from './describe-event.ts';
 import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';

@@ -50,17 +50,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       );
     };
   };
-  program
-    .command('eval')
-    .description(
-      'ask the agents of a module in every turn of recorded runs, and say where they decide otherwise',
-    )
-    .argument('<cassettes>', 'a file that record made, or a folder of them')
-    .requiredOption('--agents <file>', 'module that exports the agents')
-    .option('--json', 'one JSON object a line')
-    .action(async (path: string, options: { agents: string; json?: boolean }) => {
-      code = await evaluate(path, options);
-    });
+  addEval(program, (ended) => (code = ended));
   program
     .command('setup')
     .description('register the search attributes by which runs are found; doing it again changes nothing')
@@ -99,6 +89,20 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   } catch (thrown) {
     return codeFor(thrown);
   }
+}
+
+function addEval(program: Command, end: (code: number) => void): void {
+  program
+    .command('eval')
+    .description(
+      'ask the agents of a module in every turn of recorded runs, and say where they decide otherwise',
+    )
+    .argument('<cassettes>', 'a file that record made, or a folder of them')
+    .requiredOption('--agents <file>', 'module that exports the agents')
+    .option('--json', 'one JSON object a line')
+    .action(async (path: string, options: { agents: string; json?: boolean }) => {
+      end(await evaluate(path, options));
+    });
 }
 
 function addRuns(program: Command, on: On, shown: (id: string, options: ShowOptions) => Promise<void>): void {

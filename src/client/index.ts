@@ -12,8 +12,8 @@ export {
   type CompletionOptions,
   type DecisionOptions,
   type RunDescription,
-  type WaitingCall,
 } from './run-handle.ts';
+export type { WaitingCall } from './waiting-call.ts';
 export type { Attachment } from '../attachments.ts';
 export type { Answer } from './answers.ts';
 export type { ArchivedCopy } from './archive.ts';

@@ -24,7 +24,6 @@ import {
   type RunResult,
   type RunStatus,
   type RunTotals,
-  type Uncertainty,
   type UserMessage,
 } from '../protocol.ts';
 import { readForward, readReverse } from '../transcript/history-events.ts';
@@ -46,6 +45,7 @@ import {
   type Reading,
 } from './reading.ts';
 import { watchRun, type RunEvent } from './run-events.ts';
+import { shownUncertainty, splitApprovalId, type WaitingCall } from './waiting-call.ts';
 
 /** Where a run stands: Temporal's word, and for an open run what it is doing. */
 export interface RunDescription {
@@ -57,14 +57,6 @@ export interface RunDescription {
   closedAt?: Date;
   /** Absent where the run is closed, or no worker answered. */
   now?: RunStatus;
-}
-
-/** A call that waits for a person's decision. */
-export interface WaitingCall extends Omit<PendingApproval, 'since' | 'edited' | 'uncertain'> {
-  since: Date;
-  /** The call was started and may or may not have taken effect: why, and from when on `again` is taken (absent: at once). */
-  uncertain?: { why: string; againFrom?: Date };
-  arguments: Json;
 }
 
 /** Who completes or fails a call, and under which id, so that doing it twice does no harm. */
@@ -327,7 +319,7 @@ export class RunHandle<Output> {
     const asked = JSON.parse(text.trim() === '' ? '{}' : text) as Json;
     const { input = asked } = edited === undefined ? {} : transcript.decision(edited);
     const since = new Date(approval.since);
-    return { ...rest, since, arguments: input, ...(uncertain && { uncertain: shown(uncertain) }) };
+    return { ...rest, since, arguments: input, ...(uncertain && { uncertain: shownUncertainty(uncertain) }) };
   }
 
   /**
@@ -443,16 +435,6 @@ function describeCancel({ by, reason }: { by?: string; reason?: string }): strin
   return `the run was cancelled${by === undefined ? '' : ` by ${by}`}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
-function shown({ why, againFrom }: Uncertainty): NonNullable<WaitingCall['uncertain']> {
-  return { why, ...(againFrom !== undefined && { againFrom: new Date(againFrom) }) };
-}
-
 async function* flatten<T>(pages: AsyncIterable<readonly T[]>): AsyncGenerator<T, void, undefined> {
   for await (const page of pages) yield* page;
-}
-
-/** An approval's id names the run that waits; a bare position is one of the run at hand. */
-function splitApprovalId(id: string, own: string): [workflowId: string, call: string] {
-  const mark = id.lastIndexOf('#');
-  return mark === -1 ? [own, id] : [id.slice(0, mark), id.slice(mark + 1)];
 }

@@ -5,7 +5,8 @@ import { hostname } from 'node:os';
 import { storageOptions } from '../storage/external-storage.ts';
 import { openStore } from '../storage/open-store.ts';
 import { connect } from './connect.ts';
-import { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
+import { splitOptions, type CadenzaOptions } from './cadenza-options.ts';
+import { CadenzaPlugin } from './plugin.ts';
 import { createTracing, type Tracing } from './tracing/create-tracing.ts';
 import type { TracingOptions } from './tracing/tracing-options.ts';
 
@@ -29,51 +30,20 @@ export const defaultTaskQueue = 'cadenza';
  * For a worker that exists already, add a `CadenzaPlugin` to its `plugins` instead.
  */
 export async function createWorker(options: CreateWorkerOptions): Promise<Worker> {
-  const {
-    agents,
-    provider,
-    providers,
-    prices,
-    transcripts,
-    policy,
-    liveText,
-    codec,
-    secrets,
-    storage,
-    archive,
-    redact,
-    budgets,
-    watchdog,
-    tracing: wanted = false,
-    taskQueue = defaultTaskQueue,
-    connection,
-    plugins = [],
-    ...rest
-  } = options;
+  const { tracing: wanted = false, ...others } = options;
+  const { cadenza, rest: temporal } = splitOptions<Omit<CreateWorkerOptions, 'tracing'>>(others);
+  const { taskQueue = defaultTaskQueue, connection, plugins = [], ...rest } = temporal;
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace ?? 'default';
   const identity = rest.identity ?? `${process.pid}@${hostname()}`;
   const tracing = await tracingOf(wanted);
   // At once: a worker that cannot reach its stores must not take work.
-  await readyStores(storage, archive);
-  const cadenza = new CadenzaPlugin({
-    agents,
-    ...(provider && { provider }),
-    ...(providers && { providers }),
-    ...(prices && { prices }),
-    ...(transcripts && { transcripts }),
-    ...(policy && { policy }),
-    ...(liveText !== undefined && { liveText }),
-    ...(codec !== undefined && { codec }),
-    ...(secrets && { secrets }),
-    ...(storage !== undefined && { storage }),
-    ...(archive !== undefined && { archive }),
-    ...(redact && { redact }),
-    ...(budgets && { budgets }),
+  await readyStores(cadenza.storage, cadenza.archive);
+  const plugin = new CadenzaPlugin({
     ...(environment && {
       watchdog: { connection: environment.connectionOptions as ConnectionOptions, namespace, identity },
     }),
-    ...(watchdog && { watchdog }),
+    ...cadenza,
     ...(tracing && { tracing }),
   });
   const own = connection ? undefined : await connect(environment?.connectionOptions, namespace);
@@ -84,7 +54,7 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
       namespace,
       identity,
       connection: (connection ?? own) as NativeConnection,
-      plugins: [...plugins, cadenza, ...(own ? [closing(own)] : [])],
+      plugins: [...plugins, plugin, ...(own ? [closing(own)] : [])],
     });
   } catch (thrown) {
     await own?.close();

@@ -1,5 +1,6 @@
 export { createWorker, defaultTaskQueue, type CreateWorkerOptions } from './create-worker.ts';
-export { CadenzaPlugin, type CadenzaOptions } from './plugin.ts';
+export type { CadenzaOptions } from './cadenza-options.ts';
+export { CadenzaPlugin } from './plugin.ts';
 export type { LiveCall, LiveText, StreamSink } from '../activities/live-text.ts';
 export type { LiveServerOptions } from './live-server.ts';
 export type { RedisSinkOptions, RedisTextOptions } from '../redis-text.ts';

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
-import type { PayloadCodec } from '@temporalio/common';
 import {
   Runtime,
   type BundleOptions,
@@ -16,98 +15,27 @@ import { createActivities } from '../activities/index.ts';
 import { ProviderShares } from '../activities/limits/shares.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
 import { ActivityMetrics } from '../activities/metrics.ts';
-import type { ModelProvider } from '../activities/models/model.ts';
 import { NamespaceFeatures } from '../activities/namespace-features.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
-import { defaultPrices, type PriceTable } from '../activities/models/prices.ts';
-import { checkWorkerPolicy, withUndeclared, type WorkerRule } from '../activities/policy.ts';
+import { defaultPrices } from '../activities/models/prices.ts';
+import { checkWorkerPolicy, withUndeclared } from '../activities/policy.ts';
 import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
-import {
-  TranscriptStore,
-  type TranscriptCounters,
-  type TranscriptStoreOptions,
-} from '../activities/transcript-store.ts';
-import type { TenantBudgets } from '../activities/tenant-budget.ts';
+import { TranscriptStore, type TranscriptCounters } from '../activities/transcript-store.ts';
 import type { EncryptionCodec } from '../codec/encryption-codec.ts';
 import { chooseCodec, failureConverterPath, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
 import type { StreamSink } from '../activities/live-text.ts';
-import type { RedisSinkOptions } from '../redis-text.ts';
-import { createRegistry, type AgentSource } from '../agents/registry.ts';
-import type { Redact } from '../redaction.ts';
+import { createRegistry, type Registry } from '../agents/registry.ts';
 import { Archive } from '../storage/archive.ts';
-import type { ArchivedRun } from '../storage/archive-document.ts';
-import { withStorage, type StorageOptions } from '../storage/external-storage.ts';
-import { openStore, type StoreLocation } from '../storage/open-store.ts';
+import { withStorage } from '../storage/external-storage.ts';
+import { openStore } from '../storage/open-store.ts';
+import type { CadenzaOptions } from './cadenza-options.ts';
 import { startLimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
-import { LiveServer, type LiveServerOptions } from './live-server.ts';
+import { LiveServer } from './live-server.ts';
 import { RedisTextSink } from './redis-text-sink.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
 import { drainMs, warnOfShortDrain } from './operations/drain.ts';
-import type { Tracing } from './tracing/create-tracing.ts';
-import { Watchdog, type WatchdogOptions } from './watchdog/watchdog.ts';
-
-/** The argument of {@link CadenzaPlugin}. */
-export interface CadenzaOptions {
-  /** The agents: a module whose exports hold them (`import * as agents`), a list of agents, or a list of modules. */
-  agents: AgentSource;
-  /** Where models are asked. Default: OpenAI's protocol, configured by `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL`. */
-  provider?: ModelProvider;
-  /** Further providers, by the names under which agents ask for them: `model: 'local:llama3:8b'`. */
-  providers?: Readonly<Record<string, ModelProvider>>;
-  /** Prices besides, or instead of, the known ones: US dollars for a million tokens, by model name. */
-  prices?: PriceTable;
-  /**
-   * Keeps the other activities of the worker alive when a tool blocks the event loop, and fails that tool by name. `createWorker`
-   * sets it up by itself where it makes the connection.
-   */
-  watchdog?: WatchdogOptions;
-  /**
-   * Rules about tool calls for all agents of the worker; they go before what the tools say, and after those of a run unless they deny or are final.
-   * Behind them stands one by which a person is asked about the calls of tools that say neither `effect` nor `needsApproval`; a rule with
-   * the id `undeclared` takes its place: `{ id: 'undeclared', undeclared: true, verdict: 'allow' }`.
-   */
-  policy?: readonly WorkerRule[];
-  /**
-   * Where the text of replies can be watched while it is written: a Redis, for which `@redis/client` must be installed; a sink of one's own; or
-   * options of the worker's own server. `false`: nowhere. Default: the worker's own server, on this machine alone.
-   */
-  liveText?: StreamSink | LiveServerOptions | { redis: RedisSinkOptions } | false;
-  /** Spans for runs, turns, model calls and tool calls: what `createTracing` made. A bundle made beforehand needs a plugin with it, too. */
-  tracing?: Tracing;
-  /**
-   * Encrypts what the worker stores, and decrypts what it reads; clients need the same. Default: what the environment says
-   * (`CADENZA_CODEC_KEYS_FILE`, …), and nothing where it says nothing; `false`: nothing.
-   */
-  codec?: PayloadCodec | false;
-  /**
-   * Values that must not be recorded, besides those that are known for secrets: the environment's variables whose names say so, headers and variables
-   * of MCP servers. They are replaced in failures and in what tools return. Shorter ones than 12 characters are left aside.
-   */
-  secrets?: readonly string[];
-  /**
-   * Where payloads that are too large for a history are stored: a folder's path, `s3://bucket/prefix?region=…&endpoint=…`, or a store of one's
-   * own. Clients need it too. Default: none. A `dataConverter` with external storage of its own goes before it.
-   */
-  storage?: StoreLocation | StorageOptions;
-  /**
-   * Where runs are kept when they have closed, beyond Temporal's retention: a folder's path, `s3://bucket/prefix`, a store, or a function that
-   * takes the archive. Default: nowhere.
-   */
-  archive?: StoreLocation | ((run: ArchivedRun) => Promise<void>);
-  /**
-   * Takes out of the model's replies and of what tools return what must not be stored, before it is: see `personalData`. The model reads it without it
-   * too, as it reads the history. Default: nothing.
-   */
-  redact?: Redact;
-  /**
-   * What each tenant may use in a day of UTC, by the `tenant` of its runs; `'*'` stands for those not named. All workers must say the same.
-   * Default: nothing is counted.
-   */
-  budgets?: TenantBudgets;
-  /** How conversations are kept in memory and read from histories. */
-  transcripts?: TranscriptStoreOptions;
-}
+import { Watchdog } from './watchdog/watchdog.ts';
 
 function archiveTo(wanted: NonNullable<CadenzaOptions['archive']>): ArchiveTarget {
   if (typeof wanted === 'function') {
@@ -179,16 +107,10 @@ export class CadenzaPlugin extends SimplePlugin {
   }
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
-    this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
-    this.metrics ??= new ActivityMetrics(Runtime.instance().metricMeter);
     const registry = createRegistry(this.cadenza.agents);
     warnOfShortDrain(registry, options.shutdownGraceTime);
     const { tracing } = this.cadenza;
     const providers = new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers);
-    this.shares = new ProviderShares(
-      providers,
-      options.maxConcurrentActivityTaskExecutions ?? defaultActivitySlots,
-    );
     const dataConverter = withStorage(
       withChosenCodec(this.codec, options.dataConverter),
       this.cadenza.storage,
@@ -200,25 +122,7 @@ export class CadenzaPlugin extends SimplePlugin {
       ...(dataConverter && { dataConverter }),
       ...(identity !== undefined && { identity }),
     };
-    const activities = createActivities({
-      registry,
-      providers,
-      shares: this.shares,
-      store: this.store,
-      prices: { ...defaultPrices, ...this.cadenza.prices },
-      metrics: this.metrics,
-      watch: this.watchdog ?? noWatch,
-      ...(tracing && { tracing: tracing.activities }),
-      ...(this.sink && { sink: this.sink }),
-      policy: withUndeclared(this.cadenza.policy),
-      deployment: new Deployment(pinnedVersion(options)),
-      features: new NamespaceFeatures(),
-      ...(this.archive && { archive: this.archive }),
-      ...(this.cadenza.budgets && { budgets: this.cadenza.budgets }),
-      ...(this.cadenza.redact && { redact: this.cadenza.redact }),
-      mcp: this.mcp,
-      redactor: this.redactor,
-    });
+    const activities = this.activities(options, registry, providers);
     const taken = Object.keys(activities).filter((name) => name in (options.activities ?? {}));
     if (taken.length > 0) {
       throw new TypeError(
@@ -250,6 +154,35 @@ export class CadenzaPlugin extends SimplePlugin {
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),
+    });
+  }
+
+  private activities(options: WorkerOptions, registry: Registry, providers: Providers) {
+    const { tracing, budgets, redact, prices, policy } = this.cadenza;
+    this.metrics ??= new ActivityMetrics(Runtime.instance().metricMeter);
+    this.watchdog ??= this.cadenza.watchdog && new Watchdog(this.cadenza.watchdog);
+    this.shares = new ProviderShares(
+      providers,
+      options.maxConcurrentActivityTaskExecutions ?? defaultActivitySlots,
+    );
+    return createActivities({
+      registry,
+      providers,
+      shares: this.shares,
+      store: this.store,
+      prices: { ...defaultPrices, ...prices },
+      metrics: this.metrics,
+      watch: this.watchdog ?? noWatch,
+      ...(tracing && { tracing: tracing.activities }),
+      ...(this.sink && { sink: this.sink }),
+      policy: withUndeclared(policy),
+      deployment: new Deployment(pinnedVersion(options)),
+      features: new NamespaceFeatures(),
+      ...(this.archive && { archive: this.archive }),
+      ...(budgets && { budgets }),
+      ...(redact && { redact }),
+      mcp: this.mcp,
+      redactor: this.redactor,
     });
   }
 

@@ -72,10 +72,10 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const {
     respond,
     latencyMs,
-    api = 'chat',
-    stream = false,
-    streamIdle = 300,
-    limits,
+    api: _api,
+    stream: _stream,
+    streamIdle: _idle,
+    limits: _limits,
     dataConverter,
     workflows,
     worker: workerOptions,
@@ -91,17 +91,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const plugin = new CadenzaPlugin({
     ...cadenza,
     codec,
-    provider:
-      options.provider ??
-      openaiProvider({
-        apiKey: 'test-key',
-        baseURL: server.baseURL,
-        model: 'test-model',
-        api,
-        stream,
-        streamIdle,
-        ...(limits && { limits }),
-      }),
+    provider: options.provider ?? providerOf(options, server),
   });
   // A connection carries one worker for each queue: a second worker comes with its own, as another process would.
   const own =
@@ -143,6 +133,21 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+function providerOf(
+  { api = 'chat', stream = false, streamIdle = 300, limits }: HarnessOptions,
+  { baseURL }: ModelServer,
+): ModelProvider {
+  return openaiProvider({
+    apiKey: 'test-key',
+    baseURL,
+    model: 'test-model',
+    api,
+    stream,
+    streamIdle,
+    ...(limits && { limits }),
+  });
 }
 
 async function bundle(

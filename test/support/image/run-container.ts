@@ -96,8 +96,7 @@ export async function runContainer(image: Image, options: ContainerOptions): Pro
         '--mount',
         '--pid',
         `--root=/proc/${pid}/root`,
-        '--setuid',
-        `${uid}`,
+        `--setuid=${uid}`,
       ];
       const checked = await run('nsenter', [...inside, '--', ...image.healthcheck], { env }).catch(
         (error: { code: number }) => error,
