@@ -11,7 +11,7 @@ import { list, show, type ListCommandOptions, type ShowOptions } from './look-co
 import { addPeople, type On } from './people-commands.ts';
 import { chat, runAgent, watch, type RunOptions } from './run-commands.ts';
 import { addSchedules } from './schedule-commands.ts';
-import { setup } from './setup-command.ts';
+import { addSetup } from './setup-command.ts';
 import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
 
 const help = `
@@ -60,12 +60,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (path: string, options: { agents: string; json?: boolean }) => {
       code = await evaluate(path, options);
     });
-  program
-    .command('setup')
-    .description('register the search attributes by which runs are found; doing it again changes nothing')
-    .option('--check', 'only say what is missing; exit code 1 where something is')
-    .option('--json', 'print one JSON object')
-    .action(on(async (client, options: { check?: boolean; json?: boolean }) => await setup(client, options)));
+  addSetup(program, on);
   addRuns(program, on, async (id, options) => {
     const file = id.endsWith('.json.gz') ? id : undefined;
     const online = on(async (client) => await show(client, id, options));
