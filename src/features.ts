@@ -19,3 +19,9 @@ export interface ArchiveRequest {
 
 /** The result of `storeArchive`: where the archive is, or that the run has not ended yet. */
 export type ArchiveOutcome = { key: string; bytes: number } | { open: true };
+
+/** A part of a reply that is too large for one activity result. */
+export interface ReplyPart {
+  digest: string;
+  text: string;
+}

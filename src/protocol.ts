@@ -479,12 +479,6 @@ export interface UserMessage {
   said?: true;
 }
 
-/** A part of a reply that is too large for one activity result. */
-export interface ReplyPart {
-  digest: string;
-  text: string;
-}
-
 /** Counts up when workflow code learns a new kind of {@link Decision}. */
 export const protocolVersion = 3;
 

@@ -12,7 +12,7 @@ import { addPeople, type On } from './people-commands.ts';
 import { chat } from './chat-command.ts';
 import { runAgent, watch, type RunOptions } from './run-commands.ts';
 import { addSchedules } from './schedule-commands.ts';
-import { setup } from './setup-command.ts';
+import { addSetup } from './setup-command.ts';
 import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
 
 const help = `
@@ -51,12 +51,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     };
   };
   addEval(program, (ended) => (code = ended));
-  program
-    .command('setup')
-    .description('register the search attributes by which runs are found; doing it again changes nothing')
-    .option('--check', 'only say what is missing; exit code 1 where something is')
-    .option('--json', 'print one JSON object')
-    .action(on(async (client, options: { check?: boolean; json?: boolean }) => await setup(client, options)));
+  addSetup(program, on);
   addRuns(program, on, async (id, options) => {
     const file = id.endsWith('.json.gz') ? id : undefined;
     const online = on(async (client) => await show(client, id, options));

@@ -1,6 +1,8 @@
+import type { Command } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../failures.ts';
 import { indexedTypes, missingAttributes, searchAttributes } from '../search-attributes.ts';
+import type { On } from './people-commands.ts';
 import { exitCodes, printJson, printLine, UsageError, warn } from './terminal.ts';
 
 type Name = keyof typeof searchAttributes;
@@ -15,8 +17,18 @@ const refusals: Readonly<Record<number, string>> = {
 /** Milliseconds until a new attribute can be asked for: servers with several hosts tell each other within a minute. */
 const settledWithinMs = 90_000;
 
+/** The command that prepares a namespace. */
+export function addSetup(program: Command, on: On): void {
+  program
+    .command('setup')
+    .description('register the search attributes by which runs are found; doing it again changes nothing')
+    .option('--check', 'only say what is missing; exit code 1 where something is')
+    .option('--json', 'print one JSON object')
+    .action(on(async (client, options: { check?: boolean; json?: boolean }) => await setup(client, options)));
+}
+
 /** Registers what runs are found by. Doing it again changes nothing; with `check` it only says what is missing. */
-export async function setup(
+async function setup(
   client: CadenzaClient,
   { check = false, json = false }: { check?: boolean; json?: boolean },
 ): Promise<number> {

@@ -212,7 +212,7 @@ test('runs that continue each other as new are in one trace, the later ones belo
   expect(next?.parentSpanContext?.spanId).toBe(first?.spanContext().spanId);
   expect(new Set(spans.map((span) => span.spanContext().traceId)).size).toBe(1);
   expect(named(spans, 'turn 2')[0]?.parentSpanContext?.spanId).toBe(next?.spanContext().spanId);
-});
+}, 180_000);
 
 test('a run that fails or is cancelled says so by type, on its span and on that of the turn under way', async () => {
   const { spans, tracing } = await traced();
