@@ -310,7 +310,13 @@ export class CadenzaClient {
     const { taskQueue = this.taskQueue } = options;
     const handle = this.handle(id);
     const source = { ...handle.source(), newest: async () => await handle.newest() };
-    const forked = await forkRun(this.temporal, source, id, { ...options, taskQueue });
+    const { message, input } = options;
+    const { redact } = this.parts;
+    const said = {
+      ...(message !== undefined && { message: await redacted(message, this.parts) }),
+      ...(redact && input !== undefined && { input: await redactJson(input, redact, { kind: 'input' }) }),
+    };
+    const forked = await forkRun(this.temporal, source, id, { ...options, ...said, taskQueue });
     return this.handle(forked);
   }
 

@@ -155,6 +155,7 @@ test('every entry point resolves in an installed project, and loads', async () =
     'defineAgent',
     'defineTool',
     'failureTypes',
+    'personalData',
   ]);
   expect(exported['cadenza/workflow']).toEqual(['agent', 'proxyAgents']);
   expect(exported['cadenza/worker']).toEqual(

@@ -57,6 +57,12 @@ test('a tree is erased with its archives and its stored payloads, after a dry ru
     timeout: 60_000,
     interval: 100,
   });
+  // Their results are stored payloads, too.
+  const query = `WorkflowType = "archiveRun" AND ExecutionStatus = "Completed" AND TaskQueue = "${harness.taskQueue}"`;
+  await vi.waitFor(
+    async () => expect(await client.temporal.workflow.count(query)).toMatchObject({ count: 4 }),
+    { timeout: 60_000, interval: 200 },
+  );
   const child = `${id}/turn-1.0-helper`;
   const others = async () => [
     ...(await keysOf(payloads, 'kept-erased')),
