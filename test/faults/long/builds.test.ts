@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { places } from '../../support/faults/clerk-model.ts';
 import {
+  effectsOf,
   expectSettled,
   startClerkScene,
   startRuns,
@@ -15,7 +16,7 @@ test('a new build that takes over half-way goes on with what the old one drained
   const waits = Object.fromEntries(places.map((place) => [`after ${place}`, 'wait' as const]));
   const old = await scene.worker({ at: waits });
   const runs = (await startRuns(scene, places)) as StruckRuns;
-  const next = await scene.worker({ env: { TEST_BUILD: 'two' } });
+  await scene.worker({ env: { TEST_BUILD: 'two' } });
   old.kill('SIGTERM');
   await old.said("state: 'DRAINING'");
   scene.go();
@@ -28,7 +29,9 @@ test('a new build that takes over half-way goes on with what the old one drained
     // What the old build asked it asked in its own words, and the last turn is the new build's.
     expect(builds).toEqual([false, false, true]);
   }
-  expect(new Set(scene.ledger.entries.slice(-places.length).map(({ pid }) => pid))).not.toContain(next.pid);
+  // The tools that the old build had begun it also ended.
+  for (const place of places.filter((each) => each !== 'model'))
+    expect(effectsOf(scene, runs[place], place).map(({ pid }) => pid)).toEqual([old.pid]);
 });
 
 test(

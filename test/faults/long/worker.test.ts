@@ -20,18 +20,21 @@ test(
   'a worker that is frozen past its heartbeats and wakes again repeats and spoils nothing',
   { timeout },
   async () => {
-    await using struck = await strikeWorker({ strike: (victim) => victim.kill('SIGSTOP') });
+    await using struck = await strikeWorker({ tools: 'wait', strike: (victim) => victim.kill('SIGSTOP') });
     const { scene, victim, survivor, runs } = struck;
     await expectSettled(scene, runs, { isUncertain: true });
     const before = scene.ledger.entries.length;
+    scene.go();
     victim.kill('SIGCONT');
     // Awake, it takes work again, alone, and nothing of what it had before comes of it.
     await survivor[Symbol.asyncDispose]();
     expect((await scene.client.run('clerk', 'charge', { id: 'afterwards' })).output).toBe(
       'found 1, charged 2',
     );
-    const later = scene.ledger.entries.slice(before);
-    expect(new Set(later.map(({ workflowId }) => workflowId))).toEqual(new Set(['afterwards']));
+    // A call that had come to it unseen it may do once more, where that is harmless, and no other.
+    const later = scene.ledger.entries.slice(before).filter(({ workflowId }) => workflowId !== 'afterwards');
+    expect(later.filter(({ tool }) => ['send', 'post', 'wire'].includes(tool))).toEqual([]);
+    expect(new Set(effectsOf(scene, runs.charge, 'charge').map(({ key }) => key)).size).toBe(1);
   },
 );
 

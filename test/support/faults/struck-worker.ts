@@ -9,6 +9,8 @@ export interface WorkerFault {
   victim?: Omit<WorkerOptions, 'at'>;
   /** What the last run to come to its place, the one that reads, has happen there. Default: it stays. */
   reading?: 'exit' | 'allocate';
+  /** Whether its tools stay where they are for ever, or until the scene says `go`. Default: for ever. */
+  tools?: 'hold' | 'wait';
   /** What happens when all are in their places, and another worker is there. */
   strike?: (victim: WorkerProcess) => Promise<unknown> | void;
 }
@@ -23,11 +25,16 @@ export interface StruckWorker {
 }
 
 /** Has six runs of the clerk come to six places in one worker, then has the fault happen to it. */
-export async function strikeWorker({ victim: options, reading, strike }: WorkerFault): Promise<StruckWorker> {
+export async function strikeWorker({
+  victim: options,
+  reading,
+  tools = 'hold',
+  strike,
+}: WorkerFault): Promise<StruckWorker> {
   const scene = await startClerkScene();
   scene.holdModel = true;
-  const at = Object.fromEntries(places.map((place) => [`after ${place}`, 'hold' as const]));
-  const victim = await scene.worker({ ...options, at: { ...at, 'after read': reading ?? 'hold' } });
+  const at = Object.fromEntries(places.map((place) => [`after ${place}`, tools]));
+  const victim = await scene.worker({ ...options, at: { ...at, 'after read': reading ?? tools } });
   // What has the worker end by itself comes last.
   const first = await startRuns(scene, ['model', 'charge', 'send', 'post', 'wire']);
   const runs = { ...first, ...(await startRuns(scene, ['read'])) } as StruckRuns;
