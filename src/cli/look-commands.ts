@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { CadenzaClient } from '../client/client.ts';
-import type { ListedRun } from '../client/client.ts';
+import type { ListedRun } from '../client/listed-run.ts';
 import type { RunTotals } from '../protocol.ts';
 import type { WaitingCall } from '../client/waiting-call.ts';
 import type { SearchStatus } from '../search-attributes.ts';

@@ -31,6 +31,8 @@ import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { priorityOf } from './priority.ts';
 import { summary } from '../summary.ts';
 import type { HistoryArchive } from '../transcript/history-events.ts';
+import { listWorkflows, memoField } from '../transcript/list-workflows.ts';
+import { listed, type ListedRun } from './listed-run.ts';
 import { archiveChain, type ArchivedCopy } from './archive.ts';
 import { eraseTree, type EraseOptions, type EraseReport } from './erase.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
@@ -91,18 +93,6 @@ export interface ListOptions {
   query?: string;
   /** Also runs below others. Default `false`. */
   children?: boolean;
-}
-
-/** A run in a list. */
-export interface ListedRun {
-  workflowId: string;
-  runId: string;
-  /** Temporal's name of the state. */
-  state: string;
-  startedAt: Date;
-  closedAt?: Date;
-  /** Absent for a run that a workflow of one's own started. */
-  agent?: string;
 }
 
 /** What a client works with besides Temporal's own. */
@@ -331,18 +321,11 @@ export class CadenzaClient {
    */
   async *list({ query, children = false }: ListOptions = {}): AsyncGenerator<ListedRun, void, undefined> {
     const conditions = [`WorkflowType = "${names.workflow}"`, ...(query === undefined ? [] : [`(${query})`])];
-    for await (const info of this.temporal.workflow.list({ query: conditions.join(' AND ') })) {
-      const { workflowId, runId, status, startTime, closeTime, memo, parentExecution } = info;
-      if (parentExecution && !children) continue;
-      const agent = memo?.['agent'];
-      yield {
-        workflowId,
-        runId,
-        state: status.name,
-        startedAt: startTime,
-        ...(closeTime && { closedAt: closeTime }),
-        ...(typeof agent === 'string' && { agent }),
-      };
+    const { workflow } = this.temporal;
+    for await (const info of listWorkflows(workflow, conditions.join(' AND '))) {
+      if (info.parentExecution && !children) continue;
+      const agent = await memoField(workflow, info, 'agent');
+      yield { ...listed(info), ...(typeof agent === 'string' && { agent }) };
     }
   }
 

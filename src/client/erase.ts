@@ -1,3 +1,4 @@
+import { listWorkflows } from '../transcript/list-workflows.ts';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { Archive } from '../storage/archive.ts';
@@ -140,8 +141,8 @@ async function runsOf(
 ): Promise<{ runs: string[]; open: boolean; parent?: string }> {
   const { workflow } = client;
   const runs = new Set<string>();
-  for await (const { runId } of workflow.list({ query: `WorkflowId = ${JSON.stringify(workflowId)}` }))
-    runs.add(runId);
+  for await (const { execution } of listWorkflows(workflow, `WorkflowId = ${JSON.stringify(workflowId)}`))
+    if (execution?.runId) runs.add(execution.runId);
   let open = false;
   let parent: string | undefined;
   try {

@@ -3,7 +3,6 @@ export {
   CadenzaClient,
   type AgentReference,
   type CreateClientOptions,
-  type ListedRun,
   type ListOptions,
   type StartOptions,
 } from './client.ts';
@@ -13,6 +12,7 @@ export {
   type DecisionOptions,
   type RunDescription,
 } from './run-handle.ts';
+export type { ListedRun } from './listed-run.ts';
 export type { WaitingCall } from './waiting-call.ts';
 export type { Attachment } from '../attachments.ts';
 export type { Answer } from './answers.ts';

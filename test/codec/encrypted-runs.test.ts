@@ -259,3 +259,26 @@ test('a worker without the key fails by name, says what to do, and loses nothing
   expect(await run.result()).toMatchObject({ output: 'done', turns: 2 });
   expect(paid).toHaveLength(1);
 }, 180_000);
+
+test('a run that this client cannot read hides none of the others from its list', async () => {
+  const agent = defineAgent({ name: `listed-${randomUUID().slice(0, 8)}`, instructions: 'Answer.' });
+  const respond = () => ({ text: 'yes' });
+  await using sealed = await startHarness({ agents: [agent], codec: codec(), respond });
+  await using plain = await startHarness({ agents: [agent], respond });
+  const before = await plain.client.start(agent, 'first');
+  const hidden = await sealed.client.start(agent, 'second');
+  const behind = await plain.client.start(agent, 'third');
+  await Promise.all([before, hidden, behind].map((run) => run.result()));
+  const ids = [before, hidden, behind].map(({ workflowId }) => workflowId);
+  const query = `WorkflowId IN (${ids.map((id) => `"${id}"`).join(', ')})`;
+  const agentsIn = async (client: typeof plain.client) => {
+    const found = new Map<string, string | undefined>();
+    for await (const run of client.list({ query })) found.set(run.workflowId, run.agent);
+    return ids.map((id) => (found.has(id) ? (found.get(id) ?? 'unread') : 'missing'));
+  };
+  await vi.waitFor(
+    async () => expect(await agentsIn(plain.client)).toEqual([agent.name, 'unread', agent.name]),
+    { timeout: 20_000, interval: 200 },
+  );
+  expect(await agentsIn(sealed.client)).toContain(agent.name);
+});

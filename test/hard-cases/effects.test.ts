@@ -142,14 +142,14 @@ test('E6: a worker that shuts down is not a cancel: its tools and its model call
 
 test('E6: a requested cancel ends a tool and a model call, and the run', async () => {
   const signals: string[] = [];
-  const began = gate();
+  const [toolBegan, requestCame] = [gate(), gate()];
   const wait = defineTool({
     name: 'wait',
     description: 'Waits.',
     input: z.object({}),
     effect: 'read',
     execute: async (_input, { signal }) => {
-      began.open();
+      toolBegan.open();
       await passOrAbort(gate(), signal).catch(() => signals.push('tool aborted'));
     },
   });
@@ -160,14 +160,13 @@ test('E6: a requested cancel ends a tool and a model call, and the run', async (
       if (messages.at(-1)?.content === 'Use the tool.')
         return { toolCalls: [{ name: 'wait', arguments: {} }] };
       aborted.addEventListener('abort', () => signals.push('request aborted'));
-      began.open();
+      requestCame.open();
       return { hang: true };
     },
   });
   const tool = await harness.client.start(waiter, 'Use the tool.');
   const model = await harness.client.start(waiter, 'Just think.');
-  await vi.waitFor(() => expect(harness.server.requests).toHaveLength(2));
-  await began.opened;
+  await Promise.all([toolBegan.opened, requestCame.opened]);
   for (const run of [tool, model]) {
     await run.cancel();
     await expect(run.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });

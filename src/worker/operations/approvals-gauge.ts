@@ -1,6 +1,7 @@
 import { Client } from '@temporalio/client';
 import { Runtime, type Worker } from '@temporalio/worker';
 import { names, type PendingApproval } from '../../protocol.ts';
+import { listWorkflows } from '../../transcript/list-workflows.ts';
 
 /** Runs that are looked at in one round; a queue with more open ones has its gauges from the newest. */
 const mostRuns = 2_000;
@@ -138,7 +139,9 @@ export class ApprovalsGauge {
     const { taskQueue, namespace } = this.worker.options;
     const query = `WorkflowType = 'agent' AND ExecutionStatus = 'Running' AND TaskQueue = '${taskQueue.replaceAll("'", "''")}'`;
     const listed: { workflowId: string; runId: string }[] = [];
-    for await (const { workflowId, runId } of this.client.workflow.list({ query, pageSize: 200 })) {
+    for await (const { execution } of listWorkflows(this.client.workflow, query, 200)) {
+      const { workflowId, runId } = execution ?? {};
+      if (!workflowId || !runId) continue;
       listed.push({ workflowId, runId });
       if (listed.length >= mostRuns) break;
     }
