@@ -147,22 +147,39 @@ export async function approvals(
   return exitCodes.ok;
 }
 
+/** Runs asked at the same time: one whose workers are away takes the whole patience. */
+const askedTogether = 16;
+/** A query of a run whose worker is there takes a fraction of a second, and some seconds where it has to read a long history. */
+const patienceMs = 8_000;
+
 async function allApprovals(client: CadenzaClient): Promise<WaitingCall[]> {
-  const found: WaitingCall[] = [];
   const open = 'ExecutionStatus = "Running"';
   // Runs that have said nothing are asked.
   const waiting = ' AND (CadenzaWaiting = true OR CadenzaWaiting IS NULL)';
   const query = (await hasSearchAttributes(client)) ? open + waiting : open;
-  for await (const { workflowId } of client.list({ query })) {
-    try {
-      found.push(...(await client.get(workflowId).approvals()));
-    } catch (thrown) {
-      warn(
-        `${plain(workflowId)} did not answer: ${brief(thrown instanceof Error ? thrown.message : thrown)}`,
-      );
+  const found: WaitingCall[][] = [];
+  const runs = client.list({ query });
+  let asked = 0;
+  const askOn = async () => {
+    for (let next = await runs.next(); !next.done; next = await runs.next()) {
+      const place = asked++;
+      found[place] = await approvalsOf(client, next.value.workflowId);
     }
+  };
+  await Promise.all(Array.from({ length: askedTogether }, askOn));
+  return found.flat();
+}
+
+async function approvalsOf(client: CadenzaClient, workflowId: string): Promise<WaitingCall[]> {
+  try {
+    return await client.temporal.withDeadline(
+      Date.now() + patienceMs,
+      async () => await client.get(workflowId).approvals(),
+    );
+  } catch (thrown) {
+    warn(`${plain(workflowId)} did not answer: ${brief(thrown instanceof Error ? thrown.message : thrown)}`);
+    return [];
   }
-  return found;
 }
 
 function describeCall({
