@@ -69,20 +69,37 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
       : []),
   ];
   const query = conditions.length > 0 && { query: conditions.join(' AND ') };
-  const rows: string[][] = [];
-  let count = 0;
+  const runs: ListedRun[] = [];
   for await (const run of client.list({ ...query, children })) {
     if (agent !== undefined && run.agent !== agent) continue;
-    if (count === most) break;
-    count += 1;
-    const spent = usage ? await client.get(run.workflowId, run.runId).usage() : undefined;
-    if (json) printJson({ ...run, ...spent });
-    else rows.push(rowOf(run, usage ? columnsOf(spent) : []));
+    if (runs.length === most) break;
+    runs.push(run);
   }
+  const spent = usage ? await sideBySide(runs, async (run) => await usageOf(client, run)) : [];
+  if (json) for (const [index, run] of runs.entries()) printJson({ ...run, ...spent[index] });
+  const rows = runs.map((run, index) => rowOf(run, usage ? columnsOf(spent[index]) : []));
   const more = usage ? ['TURNS', 'TOKENS', 'COST'] : [];
   if (!json && rows.length > 0) printTable(['AGENT', 'STATE', 'STARTED', ...more, 'ID'], rows);
   if (!json && rows.length === 0) warn('no runs');
   return exitCodes.ok;
+}
+
+/** Runs asked at the same time: one whose workers are away takes the whole patience. */
+const askedTogether = 16;
+
+/** Does the work for all, some at a time, and keeps the order. */
+async function sideBySide<In, Out>(all: readonly In[], work: (each: In) => Promise<Out>): Promise<Out[]> {
+  const done: Out[] = [];
+  const left = all.entries();
+  const workOn = async () => {
+    for (const [index, each] of left) done[index] = await work(each);
+  };
+  await Promise.all(Array.from({ length: askedTogether }, workOn));
+  return done;
+}
+
+async function usageOf(client: CadenzaClient, { workflowId, runId }: ListedRun) {
+  return await client.get(workflowId, runId).usage();
 }
 
 function rowOf({ agent = '-', state, startedAt, workflowId }: ListedRun, more: string[]): string[] {
@@ -147,8 +164,6 @@ export async function approvals(
   return exitCodes.ok;
 }
 
-/** Runs asked at the same time: one whose workers are away takes the whole patience. */
-const askedTogether = 16;
 /** A query of a run whose worker is there takes a fraction of a second, and some seconds where it has to read a long history. */
 const patienceMs = 8_000;
 
@@ -157,17 +172,9 @@ async function allApprovals(client: CadenzaClient): Promise<WaitingCall[]> {
   // Runs that have said nothing are asked.
   const waiting = ' AND (CadenzaWaiting = true OR CadenzaWaiting IS NULL)';
   const query = (await hasSearchAttributes(client)) ? open + waiting : open;
-  const found: WaitingCall[][] = [];
-  const runs = client.list({ query });
-  let asked = 0;
-  const askOn = async () => {
-    for (let next = await runs.next(); !next.done; next = await runs.next()) {
-      const place = asked++;
-      found[place] = await approvalsOf(client, next.value.workflowId);
-    }
-  };
-  await Promise.all(Array.from({ length: askedTogether }, askOn));
-  return found.flat();
+  const ids: string[] = [];
+  for await (const { workflowId } of client.list({ query })) ids.push(workflowId);
+  return (await sideBySide(ids, async (id) => await approvalsOf(client, id))).flat();
 }
 
 async function approvalsOf(client: CadenzaClient, workflowId: string): Promise<WaitingCall[]> {

@@ -156,6 +156,7 @@ test('every entry point resolves in an installed project, and loads', async () =
     'defineTool',
     'failureTypes',
     'personalData',
+    'withAttachments',
   ]);
   expect(exported['cadenza/workflow']).toEqual(['agent', 'proxyAgents']);
   expect(exported['cadenza/worker']).toEqual(
