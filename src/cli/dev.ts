@@ -57,6 +57,8 @@ export async function dev(
       CADENZA_TASK_QUEUE: taskQueue,
       // A reload does not wait for calls under way: another worker takes them up.
       CADENZA_DRAIN_SECONDS: '1',
+      ...(options.storage !== undefined && { CADENZA_STORAGE: options.storage }),
+      ...(options.archive !== undefined && { CADENZA_ARCHIVE: options.archive }),
       ...(options.workflows !== undefined && { CADENZA_WORKFLOWS: resolve(options.workflows) }),
       ...(offline && {
         OPENAI_API_KEY: 'none',

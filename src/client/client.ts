@@ -17,7 +17,7 @@ import { chooseCodec, withChosenCodec } from '../codec/with-codec.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import { canonicalJson, toJson } from '../digest.ts';
 import { failure } from '../failures.ts';
-import { names, type AgentStart, type Json, type RunResult } from '../protocol.ts';
+import { names, type AgentStart, type Features, type Json, type RunResult } from '../protocol.ts';
 import { redactJson, type Redact } from '../redaction.ts';
 import { Archive } from '../storage/archive.ts';
 import {
@@ -201,29 +201,17 @@ export class CadenzaClient {
     await checkInput(agent, input);
     const {
       id = `${name}-${randomUUID().slice(0, 8)}`,
-      limits,
-      policy,
-      tenant,
-      concurrency,
-      attachments,
+      limits: _limits,
+      policy: _policy,
+      tenant: _tenant,
+      concurrency: _concurrency,
+      attachments: _attachments,
       taskQueue = this.taskQueue,
       ...rest
     } = options;
     const priority = priorityOf(options);
-    const { redact } = this.parts;
-    const given = toJson(input);
-    const said = redact ? await redactJson(given, redact, { kind: 'input', agent: name }) : given;
-    const start = {
-      ...agentStart(name, said, {
-        ...(limits && { limits }),
-        ...(policy && { policy }),
-        ...(tenant !== undefined && { tenant }),
-        ...(concurrency && { concurrency }),
-        ...(attachments && { attachments }),
-      }),
-      // A run that ends before its first reply cannot know it from the worker.
-      ...(this.parts.archive && { features: { archive: true as const } }),
-    };
+    const said = await this.redactedInput(name, toJson(input));
+    const start: AgentStart = { ...agentStart(name, said, options), ...this.told };
     try {
       const handle = await this.temporal.workflow.start(names.workflow, {
         ...rest,
@@ -268,7 +256,8 @@ export class CadenzaClient {
     const name = typeof agent === 'string' ? agent : agent.name;
     const { taskQueue = this.taskQueue } = options;
     const said = await redacted(text, this.parts, name);
-    const sent = await sendMessage(this.temporal, name, conversationId, said, { ...options, taskQueue });
+    const how = { ...options, taskQueue, ...this.told };
+    const sent = await sendMessage(this.temporal, name, conversationId, said, how);
     const run = this.handle(conversationId);
     return { ...sent, reply: async (waiting) => await run.replyTo(sent.messageId, waiting) };
   }
@@ -287,7 +276,8 @@ export class CadenzaClient {
     await checkInput(agent, input);
     const { taskQueue = this.taskQueue } = options;
     const name = typeof agent === 'string' ? agent : agent.name;
-    return await scheduleRun(this.temporal, name, toJson(input), { ...options, taskQueue });
+    const said = await this.redactedInput(name, toJson(input));
+    return await scheduleRun(this.temporal, name, said, { ...options, taskQueue, ...this.told });
   }
 
   /**
@@ -306,7 +296,7 @@ export class CadenzaClient {
       ...(message !== undefined && { message: await redacted(message, this.parts) }),
       ...(redact && input !== undefined && { input: await redactJson(input, redact, { kind: 'input' }) }),
     };
-    const forked = await forkRun(this.temporal, source, id, { ...options, ...said, taskQueue });
+    const forked = await forkRun(this.temporal, source, id, { ...options, ...said, taskQueue, ...this.told });
     return this.handle(forked);
   }
 
@@ -367,6 +357,16 @@ export class CadenzaClient {
   /** Closes the connection to Temporal, if {@link createClient} made it, and that to Redis. */
   async close(): Promise<void> {
     await this.closeOwn();
+  }
+
+  /** A run that ends before its first reply cannot know it from the worker. */
+  private get told(): { features?: Features } {
+    return this.parts.archive ? { features: { archive: true } } : {};
+  }
+
+  private async redactedInput(agent: string, input: Json): Promise<Json> {
+    const { redact } = this.parts;
+    return redact ? await redactJson(input, redact, { kind: 'input', agent }) : input;
   }
 
   private handle<Output>(id: string, runId?: string): RunHandle<Output> {

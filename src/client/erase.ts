@@ -1,3 +1,4 @@
+import { names } from '../protocol.ts';
 import { listWorkflows } from '../transcript/list-workflows.ts';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
@@ -147,7 +148,8 @@ async function runsOf(
   let parent: string | undefined;
   try {
     const newest = await workflow.getHandle(workflowId).describe();
-    open = newest.status.name === 'RUNNING';
+    // What waits to archive a run is no work of the run's.
+    open = newest.status.name === 'RUNNING' && newest.type !== names.archiveRun;
     parent = newest.parentExecution?.workflowId ?? undefined;
     for (
       let runId: string | undefined = newest.runId;

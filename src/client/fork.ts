@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import type { Priority } from '@temporalio/common';
 import { agentStart, type RunOptions } from '../agent-start.ts';
 import { attachmentsProblem } from '../attachments.ts';
 import { digestText } from '../digest.ts';
@@ -7,6 +8,7 @@ import { failure } from '../failures.ts';
 import {
   names,
   type AgentStart,
+  type Features,
   type Inheritance,
   type Item,
   type Json,
@@ -16,6 +18,7 @@ import { inputText, userMessage, type Said } from '../transcript/conversation.ts
 import type { TranscriptSource } from '../transcript/read-transcript.ts';
 import { closeOpenCalls } from '../transcript/transcript.ts';
 import { chainOf, readRun } from './chain.ts';
+import { priorityOf } from './priority.ts';
 
 /**
  * What a fork does otherwise than the run it comes from. `attachments` go with the `message`, or where there is none with the `input`, which
@@ -32,6 +35,8 @@ export interface ForkOptions extends RunOptions {
   model?: string;
   /** Said at the end of the conversation. */
   message?: string;
+  /** Default: that of the new run's tenant, which is the old one's where none is named. */
+  priority?: Priority;
   /** The new run's workflow id. Default: the old one's with `-fork-` and a random part. */
   id?: string;
   taskQueue?: string;
@@ -61,7 +66,7 @@ export async function forkRun(
   client: Client,
   from: ForkSource,
   workflowId: string,
-  options: ForkOptions & { taskQueue: string },
+  options: ForkOptions & { taskQueue: string; features?: Features },
 ): Promise<string> {
   const {
     turn,
@@ -89,17 +94,18 @@ export async function forkRun(
   const parts = Buffer.byteLength(text) > carriedBytes ? partsOf(text) : [];
   const conversation: Inheritance =
     parts.length > 0 ? { parts: parts.map(({ digest }) => digest) } : { items };
-  const { limits, policy } = options;
-  const { input: _none, ...start } = agentStart(agent, null, {
-    ...(limits && { limits }),
-    ...(policy && { policy }),
-  });
   const { open } = origin.start;
+  const tenant = options.tenant ?? origin.start.tenant;
+  const works = { ...options, ...(tenant !== undefined && { tenant }), attachments: [] };
+  const { input: _none, ...start } = agentStart(agent, null, works);
+  const priority = priorityOf(works);
   const argument: AgentStart = {
+    ...heldBy(origin.start),
     ...start,
     ...(input !== undefined && Buffer.byteLength(JSON.stringify(input)) <= carriedBytes && { input }),
     ...(model !== undefined && { model }),
     ...(open && { open }),
+    ...(options.features && { features: options.features }),
     conversation,
   };
   const handle = await client.workflow.start(names.workflow, {
@@ -108,10 +114,21 @@ export async function forkRun(
     args: [argument],
     workflowIdReusePolicy: 'REJECT_DUPLICATE',
     memo: { agent },
+    ...(priority && { priority }),
     staticSummary: `fork of ${workflowId}${turn === undefined ? '' : ` at turn ${turn}`}`,
   });
   for (const part of parts) await handle.signal(names.replyPart, part);
   return id;
+}
+
+/** What bounds the run that is forked, and so its fork, unless that says otherwise. */
+function heldBy({ model, limits, policy }: AgentStart): Pick<AgentStart, 'model' | 'limits' | 'policy'> {
+  const rules = policy ? [...policy.own, ...policy.inherited] : [];
+  return {
+    ...(model !== undefined && { model }),
+    ...(limits && { limits }),
+    ...(rules.length > 0 && { policy: { own: rules, inherited: [], heard: 0, epoch: 0 } }),
+  };
 }
 
 async function originOf(from: ForkSource, workflowId: string, { turn, runId }: ForkOptions): Promise<Origin> {

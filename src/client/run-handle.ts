@@ -108,6 +108,8 @@ export class RunHandle<Output> {
    */
   async usage(): Promise<RunTotals | undefined> {
     const { state, now } = await this.status();
+    // What was used by then is part of what the run that continues it says.
+    if (state === 'CONTINUED_AS_NEW') return undefined;
     return state === 'RUNNING' ? usageNow(now) : await usageAtEnd(this.result());
   }
 

@@ -4,9 +4,11 @@ import type {
   ScheduleOptions as TemporalScheduleOptions,
   ScheduleOverlapPolicy,
 } from '@temporalio/client';
+import type { Priority } from '@temporalio/common';
 import { agentStart, type RunOptions } from '../agent-start.ts';
 import type { Duration } from '../duration.ts';
-import { names, type Json } from '../protocol.ts';
+import { names, type AgentStart, type Features, type Json } from '../protocol.ts';
+import { priorityOf } from './priority.ts';
 import { summary } from '../summary.ts';
 
 /** When an agent runs, and what becomes of a run that is still under way by then. */
@@ -29,6 +31,8 @@ export interface ScheduleOptions extends RunOptions {
   pauseOnFailure?: boolean;
   /** Whether it begins paused. Default `false`. */
   paused?: boolean;
+  /** Of its runs. */
+  priority?: Priority;
   /** What people see beside it. */
   note?: string;
   /** Where the agent's workers listen. Default: the client's own. */
@@ -40,10 +44,11 @@ export async function scheduleRun(
   client: Client,
   agent: string,
   input: Json,
-  options: ScheduleOptions & { taskQueue: string },
+  options: ScheduleOptions & { taskQueue: string; features?: Features },
 ): Promise<ScheduleHandle> {
-  const { id, taskQueue, limits, policy, note, paused, overlap, catchupWindow, pauseOnFailure } = options;
-  const start = agentStart(agent, input, { ...(limits && { limits }), ...(policy && { policy }) });
+  const { id, taskQueue, note, paused, overlap, catchupWindow, pauseOnFailure, features } = options;
+  const start: AgentStart = { ...agentStart(agent, input, options), ...(features && { features }) };
+  const priority = priorityOf(options);
   return await client.schedule.create({
     scheduleId: id,
     spec: specOf(options),
@@ -54,6 +59,7 @@ export async function scheduleRun(
       taskQueue,
       args: [start],
       memo: { agent },
+      ...(priority && { priority }),
       staticSummary: summary(agent, input),
     },
     policies: {

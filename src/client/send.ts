@@ -11,7 +11,7 @@ import { agentStart, type RunOptions } from '../agent-start.ts';
 import type { Duration } from '../duration.ts';
 import { failure } from '../failures.ts';
 import { messageProblem } from '../message-problem.ts';
-import { names, type AgentStart, type UserMessage } from '../protocol.ts';
+import { names, type AgentStart, type Features, type UserMessage } from '../protocol.ts';
 import { priorityOf } from './priority.ts';
 import type { Answer } from './answers.ts';
 
@@ -48,8 +48,9 @@ export async function sendMessage(
     idleTimeout,
     taskQueue,
     attachments,
+    features,
     ...options
-  }: SendOptions & { taskQueue: string },
+  }: SendOptions & { taskQueue: string; features?: Features },
 ): Promise<Omit<SentMessage, 'reply'>> {
   const message: UserMessage = {
     id: messageId,
@@ -61,7 +62,7 @@ export async function sendMessage(
   if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
   const { input: _none, ...start } = agentStart(agent, null, options);
   const open = idleTimeout === undefined ? {} : { idleTimeoutMs: msToNumber(idleTimeout) };
-  const argument: AgentStart = { ...start, open };
+  const argument: AgentStart = { ...start, open, ...(features && { features }) };
   const priority = priorityOf(options);
   for (let attempt = 1; ; attempt += 1) {
     const operation = new WithStartWorkflowOperation(names.workflow, {

@@ -54,7 +54,8 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
       namespace,
       identity,
       connection: (connection ?? own) as NativeConnection,
-      plugins: [...plugins, plugin, ...(own ? [closing(own)] : [])],
+      // The first one ends last: what the others do at the end still needs the connection.
+      plugins: [...(own ? [closing(own)] : []), ...plugins, plugin],
     });
   } catch (thrown) {
     await own?.close();

@@ -73,6 +73,8 @@ async function createLimiterWorker(options: LimiterWorkerOptions): Promise<Worke
   const key = JSON.stringify(paths);
   const bundle = bundles.get(key) ?? bundleWorkflowCode({ ...paths, logger: new DefaultLogger('ERROR') });
   bundles.set(key, bundle);
+  // The next worker tries again.
+  bundle.catch(() => bundles.delete(key));
   return await Worker.create({
     ...options,
     taskQueue: limiterNames.taskQueue,

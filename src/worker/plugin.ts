@@ -30,7 +30,7 @@ import { Archive } from '../storage/archive.ts';
 import { withStorage } from '../storage/external-storage.ts';
 import { openStore } from '../storage/open-store.ts';
 import type { CadenzaOptions } from './cadenza-options.ts';
-import { startLimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
+import { startLimiterWorker, type LimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
 import { LiveServer } from './live-server.ts';
 import { RedisTextSink } from './redis-text-sink.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
@@ -187,8 +187,9 @@ export class CadenzaPlugin extends SimplePlugin {
   }
 
   override async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
-    const limiter = this.shares?.any ? await startLimiterWorker(this.beside) : undefined;
+    let limiter: LimiterWorker | undefined;
     try {
+      if (this.shares?.any) limiter = await startLimiterWorker(this.beside);
       const running = super.runWorker(worker, next);
       await (limiter ? Promise.race([running, stopped(limiter.failed, worker, running)]) : running);
     } finally {
@@ -207,11 +208,15 @@ export class CadenzaPlugin extends SimplePlugin {
     const { codec, encrypts } = this.codec;
     // A history that was downloaded is replayed under other names.
     const unbound = 'unbound' in codec ? (codec as EncryptionCodec).unbound : codec;
+    const dataConverter = withStorage(
+      withChosenCodec({ codec: unbound, encrypts }, options.dataConverter),
+      this.cadenza.storage,
+    );
     return super.configureReplayWorker({
       ...options,
       // A replay tells of nothing, but its bundle asks for the sinks.
       ...(tracing && { sinks: { ...options.sinks, ...tracing.sinks('') } }),
-      dataConverter: withChosenCodec({ codec: unbound, encrypts }, options.dataConverter),
+      ...(dataConverter && { dataConverter }),
       ...(!bundled && {
         workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
       }),

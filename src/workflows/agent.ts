@@ -1,4 +1,4 @@
-import { ApplicationFailure, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, setHandler, TemporalFailure } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
 import type { AgentStart, Decision, Json, ModelTurn, RunResult, RunTotals, Since } from '../protocol.ts';
 import { startArchive } from './archive-run.ts';
@@ -67,9 +67,11 @@ export async function agent(start: AgentStart): Promise<RunResult> {
     return result;
   } catch (thrown) {
     countEnd(run.agent, thrown);
-    run.visibility.end(thrown);
-    // It has seen to it already where it continues as new.
-    await startArchive(run);
+    // Anything else does not end the run, but its workflow task: what was recorded for it here, mended code could never replay.
+    if (thrown instanceof TemporalFailure) {
+      run.visibility.end(thrown);
+      await startArchive(run);
+    }
     throw withTotals(run, thrown);
   }
 }

@@ -83,7 +83,9 @@ export async function callModel(
       if (leave !== undefined && leave !== run.left) run.leaving = leave;
       // The author's limits come with the first reply that uses the definition.
       if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
-      if (answer.turn.snapshot) run.features = answer.turn.features ?? {};
+      // That of a summary says nothing of them: it is another definition.
+      if (answer.turn.snapshot && answer.turn.decision.kind !== 'compact')
+        run.features = answer.turn.features ?? {};
       run.visibility.open();
       run.deadline.arm(run.limits.deadlineMs);
       account(run, answer.turn);

@@ -1,11 +1,11 @@
 import {
   CancellationScope,
   condition,
-  ContinueAsNew,
   defineSignal,
   getExternalWorkflowHandle,
   proxyActivities,
   setHandler,
+  TemporalFailure,
   workflowInfo,
 } from '@temporalio/workflow';
 import { failure } from '../failures.ts';
@@ -25,16 +25,15 @@ export async function whileHolding<T>(
 ): Promise<T> {
   if (!concurrency) return await work();
   const { workflowId } = workflowInfo();
-  let goesOn = false;
   try {
     if (!isContinued) await take({ ...concurrency, workflowId });
-    return await work();
+    const result = await work();
+    await giveBack(concurrency.key, workflowId);
+    return result;
   } catch (thrown) {
-    // The run that continues this one has the slot under the same id.
-    goesOn = thrown instanceof ContinueAsNew;
+    // A run that continues this one has the slot under the same id, and a failed workflow task is no end.
+    if (thrown instanceof TemporalFailure) await giveBack(concurrency.key, workflowId);
     throw thrown;
-  } finally {
-    if (!goesOn) await giveBack(concurrency.key, workflowId);
   }
 }
 
