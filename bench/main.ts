@@ -9,6 +9,11 @@ interface Benchmark {
 }
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
+  page: {
+    summary: 'writes results that --json has stored into docs/benchmarks.md, with plots',
+    options: 'FILE…',
+    run: async (args) => (await import('./page/write-page.ts')).writePage(args),
+  },
   history: {
     summary:
       'bytes of history, time, CPU and memory a turn, against a hand-written loop that sends the whole transcript',

@@ -13,6 +13,8 @@ async function messageOf(env: Record<string, string>): Promise<string> {
     TEMPORAL_ADDRESS: inject('temporalAddress'),
     OPENAI_API_KEY: secret,
     TEST_LEDGER: '/nowhere',
+    // What it says while it starts is not what it says of its end.
+    CADENZA_LOG_LEVEL: 'error',
     ...env,
   });
   expect(await worker.ended).toEqual({ code: 1, signal: null });
