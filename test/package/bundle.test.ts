@@ -54,7 +54,9 @@ test("the workflow bundle holds Cadenza's workflow code and the user's, and noth
   const ours = modules.filter((path) => path.startsWith('src/') && !path.startsWith('src/workflows/'));
   expect(ours.toSorted()).toEqual([
     'src/agent-start.ts',
+    'src/attachments.ts',
     'src/failures.ts',
+    'src/message-problem.ts',
     'src/policy.ts',
     'src/protocol.ts',
     'src/search-attributes.ts',
