@@ -80,8 +80,8 @@ test.skipIf(program === undefined)(
     await page.until(`${draft}?.includes('Which order is it')`);
     // Until here the model has not finished its reply.
     model.write(answer, '?', 'stop');
-    await page.until(`document.getElementById('log').innerText.includes('Which order is it?')`);
-    expect(await page.read(`document.querySelectorAll('#log .draft').length`)).toBe(0);
+    await page.until(`document.querySelectorAll('#log .draft').length === 0`);
+    expect(await page.read(`document.getElementById('log').innerText`)).toContain('Which order is it?');
     expect(await page.read(`document.querySelectorAll('#log .bubble.agent').length`)).toBe(1);
   },
 );
