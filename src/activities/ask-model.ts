@@ -13,6 +13,7 @@ import { isTooLong, throttledFor } from './models/model-failure.ts';
 import type { ModelReply } from './models/model.ts';
 import type { ModelAttempts } from './model-attempts.ts';
 import { costOf } from './models/prices.ts';
+import { redactReply } from './redact.ts';
 import { renderDefinition, type RenderedDefinition } from './render-definition.ts';
 import { runHistory } from './run-history.ts';
 import { noTracing } from './tracing.ts';
@@ -138,7 +139,8 @@ async function compact(call: Call, wish: CompactionWish): Promise<ModelTurn | un
   const turn = await compactConversation(
     conversation,
     plan ?? { from: 0, to: 0 },
-    async (by, request) => await send(call, by, request),
+    // Before it is cut: half of what is to be taken out is not known for it.
+    async (by, request) => await redactReply(await send(call, by, request), dependencies.redact, input.agent),
   );
   const cost = plan?.definition ? costOf(plan.definition, turn.usage, prices) : 0;
   return { ...turn, ...(cost !== undefined && { cost }) };

@@ -27,21 +27,13 @@ import { resultText } from '../transcript/chat-request.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 import type { Redactor } from './secrets.ts';
+import { beginAttempt, earlierAttempts, endAttempt, type AttemptRecord } from './tool-attempts.ts';
 
 /**
  * Workers that may die, or stop answering, while they run one call: a tool that ends its process, or takes all its memory, must not go through all of
  * a fleet, time and again. Five by chance, one after the other, are rare.
  */
 const mostLostWorkers = 5;
-
-/** What heartbeats carry from one attempt to the next. */
-interface AttemptRecord {
-  /** Attempts that the tool itself failed; those that a dead worker cut short do not count. */
-  failures: number;
-  /** Attempts of whose end a worker has told, in whatever way they failed: of the others nothing more was heard. */
-  told: number;
-  progress?: unknown;
-}
 
 /** An attempt under way. */
 interface Running {
@@ -70,24 +62,20 @@ export async function executeTool(
   dependencies: ActivityDependencies,
   input: ExecuteToolInput,
 ): Promise<ToolResult> {
-  const record: AttemptRecord = { failures: 0, told: 0 };
+  const record: AttemptRecord = { failures: 0, begun: 0, told: 0 };
   return await whileAlive(
     dependencies.watch,
     async (context, tracked) => {
-      const before = context.info.heartbeatDetails as Partial<AttemptRecord> | undefined;
-      record.failures = before?.failures ?? 0;
-      record.told = before?.told ?? record.failures;
+      const before = earlierAttempts(context);
+      Object.assign(record, before);
       try {
-        return await executeOnce(dependencies, input, {
-          context,
-          tracked,
-          record,
-          from: Date.now(),
-          busy: false,
-        });
+        const running = { context, tracked, record, from: Date.now(), busy: false };
+        const result = await executeOnce(dependencies, input, running);
+        // What comes after it may fail as well: an external store, a codec. Of a first attempt that is told to nobody, to spare each call a request.
+        if (context.info.attempt > 1) endAttempt(context, record, before);
+        return result;
       } catch (thrown) {
-        record.told += 1;
-        context.heartbeat(record);
+        endAttempt(context, record, before);
         throw thrown;
       }
     },
@@ -132,11 +120,12 @@ async function attempt(
   // A tool that lost its code since it was approved has nothing to run.
   if (judged && (judged.deferred || judged.digest !== input.approved)) return { needsDecision: judged };
   const effect = tool.tool.effect ?? 'once';
-  const lost = context.info.attempt - 1 - record.told;
+  const lost = record.begun - record.told;
   if (effect !== 'once' && lost >= mostLostWorkers)
     return {
       error: `The tool "${input.tool}" is not started again: ${lost} workers died, or stopped answering, while they ran this call`,
     };
+  await beginAttempt(context, record);
   // Before the history is read, which proves that the attempt is not over: a worker that freezes meanwhile wakes to a deadline that has passed.
   running.from = Date.now();
   const before = effect === 'once' && (await startedBefore(input, context));

@@ -7,19 +7,24 @@ import type { Json } from '../protocol.ts';
 const mostAttempts = 100;
 
 /** Failures of an attempt that has not reached the model. */
-const waiting: ReadonlySet<string> = new Set<FailureType>(['ModelRateLimited', 'ModelLimiterUnavailable']);
+const waiting: ReadonlySet<string> = new Set<FailureType>([
+  'ModelRateLimited',
+  'ModelLimiterUnavailable',
+  'TenantBudgetSpent',
+  'TenantBudgetUnavailable',
+]);
 
 /** What goes with the heartbeats of a model call, from one attempt to the next. */
 interface CallRecord {
   /** Where the text of the attempt can be watched. */
   live?: Json;
-  /** Attempts that waited for a limit of the provider and did not reach it. */
+  /** Attempts that waited for a limit of the provider, or for the tenant's budget, and did not reach the model. */
   waits?: number;
 }
 
 /**
- * The attempts of one model call as Temporal counts them, and as the model saw them: one that only waited for a limit of its provider may not
- * have been charged, and is not one of those after which the call is given up.
+ * The attempts of one model call as Temporal counts them, and as the model saw them: one that only waited for a limit of its provider, or for
+ * the budget of its tenant, was not charged, and is not one of those after which the call is given up.
  */
 export class ModelAttempts {
   private readonly record: CallRecord = {};

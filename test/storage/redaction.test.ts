@@ -91,3 +91,35 @@ test('a redaction that throws fails the attempt, and nothing is stored unredacte
   expect(await run.result()).toMatchObject({ output: 'the [gone] answer' });
   expect(placesOf(await eventsOf(harness.client, run.workflowId), 'secret')).toEqual([]);
 }, 60_000);
+
+test('the summary of a conversation is redacted before it is stored', async () => {
+  const address = 'jane@example.com';
+  const read = defineTool({
+    name: 'read',
+    description: 'Reads.',
+    input: z.object({}),
+    effect: 'read',
+    execute: () => 'word '.repeat(2_000),
+  });
+  const reader = defineAgent({ name: 'reader', instructions: 'Read.', tools: [read], contextWindow: 4_000 });
+  let summaries = 0;
+  await using harness = await startHarness({
+    agents: [reader],
+    redact,
+    respond: ({ messages, tools = [] }) => {
+      if (tools.length === 0) {
+        summaries += 1;
+        return { text: `The customer is ${address}.` };
+      }
+      return JSON.stringify(messages).includes('The customer is')
+        ? { text: 'read' }
+        : { toolCalls: [{ name: 'read', arguments: {} }] };
+    },
+  });
+  const run = await harness.client.start(reader, 'Go.');
+  await run.result();
+  expect(summaries).toBeGreaterThan(0);
+  const events = await eventsOf(harness.client, run.workflowId);
+  expect(placesOf(events, address)).toEqual([]);
+  expect(placesOf(events, 'The customer is [e-mail].').length).toBeGreaterThan(0);
+}, 60_000);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
+import { budgetId } from '../../src/tenancy.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
@@ -125,6 +126,34 @@ test('runs below count for the tenant, and its fairness key and priority go down
   await vi.waitFor(async () => {
     expect(await client.tenantUse(tenant)).toMatchObject({ tokens: 4_000, calls: 4, open: 0 });
   }, soon);
+}, 120_000);
+
+test('an attempt that nobody counted for the tenant is none that the model may have charged', async () => {
+  const tenant = tenantName();
+  const held = gate();
+  await using harness = await startHarness({
+    agents: [plain],
+    budgets: { [tenant]: { tokens: 1_000_000 } },
+    respond: async ({ messages }) => {
+      if (JSON.stringify(messages).includes('Sit.')) await held.opened;
+      return { text: 'answered', usage };
+    },
+  });
+  const { client } = harness;
+  // A run that has the counting workflow's id does not count.
+  const day = new Date().toISOString().slice(0, 10);
+  const squatter = await client.start(plain, 'Sit.', { id: budgetId(tenant, day) });
+  const run = await client.start(plain, 'Go.', { tenant });
+  await vi.waitFor(async () => {
+    const { raw } = await client.temporal.workflow.getHandle(run.workflowId).describe();
+    const [pending] = raw.pendingActivities ?? [];
+    expect(pending?.lastFailure?.applicationFailureInfo?.type).toBe('TenantBudgetUnavailable');
+  }, soon);
+  held.open();
+  await squatter.result();
+  const result = await run.result();
+  expect(result).toMatchObject({ output: 'answered', usage });
+  expect(result).not.toHaveProperty('unconfirmed');
 }, 120_000);
 
 test('without a budget a tenant costs no event and no workflow', async () => {

@@ -15,7 +15,7 @@ import { defineAgent, defineTool } from 'cadenza';
 import { createClient } from 'cadenza/client';
 import { createTracing, type Tracing, type TracingOptions } from 'cadenza/worker';
 import { scriptedModel } from '../../src/testing/model-server.ts';
-import { spanIdOf, type RunSpan } from '../../src/trace-context.ts';
+import { spanIdOf, traceSink, type RunSpan } from '../../src/trace-context.ts';
 import { HeldSpans } from '../../src/worker/tracing/held-spans.ts';
 import { readTracingEnvironment } from '../../src/worker/tracing/tracing-environment.ts';
 import { fillHistory } from '../support/flood.ts';
@@ -271,6 +271,19 @@ test('a span that is told of twice, because the server refused a workflow task, 
   held.hold(span(4));
   held.flush();
   expect(gone.map(({ end }) => end)).toEqual([3]);
+});
+
+test("a replay worker with the same tracing leaves the live worker's provider its name", async () => {
+  const { spans, tracing } = await traced();
+  const live = tracing.sinks('openai');
+  tracing.sinks('');
+  const attributes = { 'gen_ai.operation.name': 'invoke_agent' };
+  const context = { traceId: 'a'.repeat(32), flags: '01' };
+  const spanId = spanIdOf('run', 'run');
+  const span: RunSpan = { name: 'invoke_agent crier', context, spanId, start: 1, end: 2, attributes };
+  await live[traceSink].ended.fn({} as never, span);
+  await tracing.shutdown();
+  expect(spans.map((each) => each.attributes['gen_ai.provider.name'])).toEqual(['openai']);
 });
 
 test('ids of spans are of their form, and those of one run differ', () => {

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { expect, inject, test } from 'vitest';
+import { afterEach, expect, inject, test, vi } from 'vitest';
 import { CadenzaClient } from 'cadenza/client';
 import { createModelServer } from '../../src/testing/model-server.ts';
+import { createLogger } from '../../src/worker/operations/logging.ts';
 import { endpointOf } from '../support/processes/endpoint.ts';
 import { startWorkerProcess } from '../support/processes/worker-process.ts';
 import { connectToTemporal } from '../support/temporal.ts';
 
 const secrets = /swordfish|marlin|barracuda|test-key/;
+
+afterEach(() => vi.restoreAllMocks());
 
 test('as JSON every line is an object; those of runs say run, agent and turn, and nothing of what was said', async () => {
   const server = await createModelServer({
@@ -73,3 +76,25 @@ test('a worker that cannot start says why in the form that was asked for', async
   expect(line).toMatchObject({ level: 'error' });
   expect(line['message']).toContain('CADENZA_AGENTS: set it to');
 });
+
+test.each(['json', 'text'] as const)(
+  'of an activity that cannot be started the input is not logged, as %s',
+  (format) => {
+    const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const task = JSON.stringify({ start: { input: ['swordfish'] } });
+    const taskEncoded = Buffer.from('swordfish').toString('base64');
+    const facts = {
+      activityType: 'cadenza.executeTool',
+      attempt: 3,
+      error: new Error('no key'),
+      task,
+      taskEncoded,
+    };
+    createLogger({ format, level: 'INFO' }).error('Error while processing ActivityTask.start: no key', facts);
+    const said = written.mock.calls.map(([text]) => String(text)).join('');
+    expect(said).toContain('cadenza.executeTool');
+    expect(said).toContain('no key');
+    expect(said).not.toContain('swordfish');
+    expect(said).not.toContain(taskEncoded);
+  },
+);

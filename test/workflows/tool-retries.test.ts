@@ -1,3 +1,4 @@
+import type { Payload, PayloadCodec } from '@temporalio/common';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool, ToolError, type Effect } from 'cadenza';
@@ -86,3 +87,63 @@ test('a "once" tool whose author says so tells the model that its effect is unce
   expect(attempts).toBe(1);
   expect(outcome).toMatch(/may or may not have taken effect/);
 });
+
+const ofTheTool = (context: { type: string; activityId?: string | undefined } | undefined) =>
+  context?.type === 'activity' && context.activityId === 'turn-1.0';
+const textOf = ({ data }: Payload) => Buffer.from(data ?? []).toString();
+
+/** A codec that is away for the first eight times that a worker wants to read the input of a tool call, or to write its result. */
+function awayFor(what: 'input' | 'result'): { codec: PayloadCodec; failed: () => number } {
+  let failed = 0;
+  const pass = (payloads: Payload[], of: boolean) => {
+    if (of && failed < 8) {
+      failed += 1;
+      throw new Error('the key is not to be had');
+    }
+    return payloads;
+  };
+  return {
+    failed: () => failed,
+    codec: {
+      encode: async (payloads, context) =>
+        pass(
+          payloads,
+          what === 'result' &&
+            ofTheTool(context) &&
+            payloads.some((each) => textOf(each).includes('"digest"')),
+        ),
+      decode: async (payloads, context) =>
+        pass(
+          payloads,
+          what === 'input' && ofTheTool(context) && payloads.some((each) => textOf(each).includes('"tool"')),
+        ),
+    },
+  };
+}
+
+test.each(['input', 'result'] as const)(
+  'a worker that cannot read or write what goes with a call has not died: the %s',
+  async (what) => {
+    const { codec, failed } = awayFor(what);
+    const steady = defineTool({
+      name: 'steady',
+      description: 'Works.',
+      input: z.object({}),
+      effect: 'idempotent',
+      retry: { initialInterval: 1, maximumAttempts: 2 },
+      execute: () => 'worked',
+    });
+    const agent = defineAgent({ name: 'tester', instructions: 'Try.', tools: [steady] });
+    await using harness = await startHarness({
+      agents: [agent],
+      codec: false,
+      dataConverter: { payloadCodecs: [codec] },
+      respond: scriptedModel([
+        { toolCalls: [{ name: 'steady', arguments: {} }] },
+        ({ messages }) => ({ text: messageText(messages.at(-1)) }),
+      ]),
+    });
+    expect((await harness.client.run(agent, 'go')).output).toBe('worked');
+    expect(failed()).toBe(8);
+  },
+);

@@ -21,6 +21,8 @@ const longestMs = 24 * 60 * 60 * 1000;
 const connectMs = 30_000;
 /** Pages of a catalogue; a server that has no end of them is broken. */
 const mostPages = 100;
+/** Given-up connections to a server that still have requests under way: one that fails over and over must not gather any number. */
+const mostRetired = 10;
 
 /**
  * One worker's connection to one server. It is made when it is first needed, and again after it broke; the catalogue is read once for each
@@ -30,6 +32,10 @@ export class McpConnection {
   private readonly server: McpServer;
   private client: Promise<Client> | undefined;
   private catalogue: Promise<OfferedTool[]> | undefined;
+  /** Requests under way. */
+  private readonly underWay = new Map<Client, number>();
+  /** Given up, and still with requests under way, oldest first. */
+  private readonly retired = new Set<Client>();
 
   constructor(server: McpServer) {
     this.server = server;
@@ -38,10 +44,12 @@ export class McpConnection {
   /** The server's tools. Throws `McpUnavailable` where it cannot be reached. */
   async tools(): Promise<OfferedTool[]> {
     const client = await this.connected();
-    this.catalogue ??= readCatalogue(client).catch((thrown: unknown) => {
-      this.catalogue = undefined;
-      throw this.unavailable(thrown);
-    });
+    this.catalogue ??= this.using(client, async () => await readCatalogue(client)).catch(
+      (thrown: unknown) => {
+        this.catalogue = undefined;
+        throw this.unavailable(thrown);
+      },
+    );
     return await this.catalogue;
   }
 
@@ -54,7 +62,10 @@ export class McpConnection {
       const client = await this.connected();
       try {
         const options = { signal, timeout: longestMs };
-        return await client.callTool({ name, arguments: input }, undefined, options);
+        return await this.using(
+          client,
+          async () => await client.callTool({ name, arguments: input }, undefined, options),
+        );
       } catch (thrown) {
         // What a server answers for itself says nothing against the connection to it.
         if (!signal.aborted && !isAnswer(thrown)) await this.drop(client);
@@ -88,16 +99,34 @@ export class McpConnection {
   async close(): Promise<void> {
     const client = await this.client?.catch(() => undefined);
     this.client = undefined;
-    await client?.close().catch(() => undefined);
+    for (const each of [client, ...this.retired]) await each?.close().catch(() => undefined);
+    this.retired.clear();
   }
 
-  /** Gives up a connection that broke, unless there is another already. */
+  /** Keeps a connection open for a request, also where it is given up meanwhile: closed, it would cut off what other runs ask over it. */
+  private async using<T>(client: Client, request: () => Promise<T>): Promise<T> {
+    this.underWay.set(client, (this.underWay.get(client) ?? 0) + 1);
+    try {
+      return await request();
+    } finally {
+      const left = (this.underWay.get(client) ?? 1) - 1;
+      if (left > 0) this.underWay.set(client, left);
+      else {
+        this.underWay.delete(client);
+        if (this.retired.delete(client)) closeSoon(client);
+      }
+    }
+  }
+
+  /** Gives up a connection that failed, unless there is another already. It is closed when nothing is under way over it any more. */
   private async drop(client: Client): Promise<void> {
     if ((await this.client?.catch(() => undefined)) !== client) return;
     this.client = undefined;
     this.catalogue = undefined;
-    // Nobody waits for a server that may be gone.
-    void client.close().catch(() => undefined);
+    if (!this.underWay.has(client)) return closeSoon(client);
+    this.retired.add(client);
+    const [oldest] = this.retired;
+    if (oldest && this.retired.size > mostRetired && this.retired.delete(oldest)) closeSoon(oldest);
   }
 
   private async connected(): Promise<Client> {
@@ -152,6 +181,11 @@ export class McpConnection {
       },
     );
   }
+}
+
+/** Nobody waits for a server that may be gone. */
+function closeSoon(client: Client): void {
+  void client.close().catch(() => undefined);
 }
 
 async function load() {

@@ -12,12 +12,17 @@ const longestValue = 4_000;
 /** Levels of objects within objects. */
 const deepest = 3;
 
-/** Attributes under another name than Temporal's, or none: task tokens name nothing that a person could look for. */
+/**
+ * Attributes under another name than Temporal's, or none: task tokens name nothing that a person could look for, and a task, which is logged where
+ * it cannot be started, holds the whole input.
+ */
 const renamed: Readonly<Record<string, string | undefined>> = {
   sdkComponent: 'component',
   workflowRunId: 'runId',
   taskToken: undefined,
   isLocal: undefined,
+  task: undefined,
+  taskEncoded: undefined,
 };
 
 /**
@@ -48,7 +53,8 @@ class TextLogger extends DefaultLogger {
   }
 
   override log(level: LogLevel, message: string, meta?: LogMetadata): void {
-    const told = meta && 'error' in meta ? { ...meta, error: plain(meta['error'], this.withWords) } : meta;
+    const { task: _task, taskEncoded: _encoded, ...rest } = meta ?? {};
+    const told = 'error' in rest ? { ...rest, error: plain(rest['error'], this.withWords) } : rest;
     super.log(level, message, told);
   }
 }

@@ -57,7 +57,6 @@ class WorkerTracing implements Tracing, ActivityTracing {
   private readonly held: HeldSpans;
   /** The span below which an activity's are; activities without one are of runs that began without tracing. */
   private readonly parents = new WeakMap<Context, SpanContext>();
-  private provider = 'openai';
 
   constructor(telemetry: Telemetry, content: boolean) {
     this.api = telemetry.api;
@@ -72,10 +71,8 @@ class WorkerTracing implements Tracing, ActivityTracing {
   }
 
   sinks(provider: string): InjectedSinks<TraceSinks> {
-    this.provider = provider;
-    return {
-      [traceSink]: { ended: { fn: (_info, span: RunSpan) => this.held.hold(span), callDuringReplay: false } },
-    };
+    const fn = (_info: unknown, span: RunSpan) => this.held.hold(withProvider(span, provider));
+    return { [traceSink]: { ended: { fn, callDuringReplay: false } } };
   }
 
   readonly interceptor: ActivityInterceptorsFactory = (context) => ({
@@ -190,12 +187,7 @@ class WorkerTracing implements Tracing, ActivityTracing {
   private emit({ name, context, spanId, start, end, attributes, error }: RunSpan): void {
     const parent = this.contextOf(context);
     const options = {
-      attributes: {
-        ...attributes,
-        ...(attributes['gen_ai.operation.name'] === 'invoke_agent' && {
-          'gen_ai.provider.name': this.provider,
-        }),
-      },
+      attributes,
       // A number below the process's own start would be taken for one since then.
       startTime: new Date(start),
     };
@@ -221,6 +213,13 @@ class WorkerTracing implements Tracing, ActivityTracing {
       ...(!own && state !== undefined && { traceState: api.createTraceState(state) }),
     });
   }
+}
+
+/** The span of a run says whose model it asks, which workflow code does not know. */
+function withProvider(span: RunSpan, provider: string): RunSpan {
+  const { attributes } = span;
+  if (attributes['gen_ai.operation.name'] !== 'invoke_agent') return span;
+  return { ...span, attributes: { ...attributes, 'gen_ai.provider.name': provider } };
 }
 
 function carrierIn(headers: Headers): TraceCarrier | undefined {
