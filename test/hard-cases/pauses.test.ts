@@ -55,8 +55,7 @@ async function pauseEveryStart(harness: Harness): Promise<boolean[]> {
       // Some rounds are paused at the first child, others at the last.
       if (begun.length === 1 + ((told.length / children) % children)) await run.pause();
       if (begun.length < children) continue;
-      const held = () => Promise.all([run.workflowId, ...begun].map((id) => isHeld(harness, id)));
-      await expect.poll(held, { timeout: 120_000, interval: 200 }).not.toContain(false);
+      await untilHeld(harness, [run.workflowId, ...begun]);
       told.push(...(await Promise.all(begun.map((id) => wasTold(harness, id)))));
       begun = [];
       await run.resume();
@@ -64,6 +63,17 @@ async function pauseEveryStart(harness: Harness): Promise<boolean[]> {
   }
   expect((await run.result()).output).toBe(String(rounds * children));
   return told;
+}
+
+/** Waits until each of the runs begins nothing new. One that was seen so once stays so until it is resumed. */
+async function untilHeld(harness: Harness, ids: readonly string[]): Promise<void> {
+  let free = [...ids];
+  const look = async () => {
+    const held = await Promise.all(free.map((id) => isHeld(harness, id)));
+    free = free.filter((_id, index) => !held[index]);
+    return free;
+  };
+  await expect.poll(look, { timeout: 120_000, interval: 300 }).toEqual([]);
 }
 
 /** Whether a run begins nothing new: it is paused, or had ended before. */
