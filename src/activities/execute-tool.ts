@@ -24,6 +24,7 @@ import { whileAlive } from './liveness.ts';
 import { judgeCall } from './policy.ts';
 import { redactFailure, redactResult } from './redact.ts';
 import { resultText } from '../transcript/chat-request.ts';
+import { truncate } from '../transcript/cut-text.ts';
 import { registeredAgent } from './registered-agent.ts';
 import { runHistory } from './run-history.ts';
 import type { Redactor } from './secrets.ts';
@@ -34,6 +35,8 @@ import { beginAttempt, earlierAttempts, endAttempt, type AttemptRecord } from '.
  * a fleet, time and again. Five by chance, one after the other, are rare.
  */
 const mostLostWorkers = 5;
+/** Characters of what a tool says as it fails: what is too long to be reported ends the attempt as if its worker had died. */
+const longestWords = 64 * 1024;
 
 /** An attempt under way. */
 interface Running {
@@ -138,13 +141,28 @@ async function attempt(
   } catch (thrown) {
     if (thrown instanceof ToolError || thrown instanceof NotDone) return { error: thrown.message };
     if (context.cancellationSignal.aborted) throw thrown;
-    const said = `The tool "${input.tool}" failed: ${describeThrown(thrown)}`;
+    const { words, cause } = await wordsOf(dependencies, input, thrown);
+    const said = `The tool "${input.tool}" failed: ${words}`;
     // Whoever was cut off at its time may still be at it; whoever threw is not.
     if (effect === 'once') return uncertain(tool, said, running.busy ? againFrom(context) : undefined);
     record.failures += 1;
     if (record.failures >= input.attempts) return { error: said };
-    throw failure('ToolAttemptFailed', said, { cause: toError(thrown) });
+    throw failure('ToolAttemptFailed', said, { cause });
   }
+}
+
+/** What a tool says as it fails, bounded, and its error where that is no longer. Redacted before it is cut: half a secret is not known for one. */
+async function wordsOf(
+  { redactor, redact }: ActivityDependencies,
+  { agent, tool }: ExecuteToolInput,
+  thrown: unknown,
+): Promise<{ words: string; cause?: Error }> {
+  const words = describeThrown(thrown);
+  const cause = toError(thrown);
+  if (words.length + (cause.stack?.length ?? 0) <= longestWords) return { words, cause };
+  const known = redactor.text(words);
+  const clean = redact ? await redact(known, { kind: 'error', agent, tool }) : known;
+  return { words: truncate(clean, longestWords) };
 }
 
 /** Why the call may have been started before this attempt; `undefined` where it was not. */

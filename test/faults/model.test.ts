@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServerResponse } from 'node:http';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import type { ModelServerReply } from '../../src/testing/model-server.ts';
@@ -8,6 +8,8 @@ import { startFaultyModel, type ModelFault } from '../support/faults/faulty-mode
 import { startHarness } from '../support/harness.ts';
 
 type Api = 'chat' | 'responses';
+
+const all = inject('faults') === 'all';
 
 const status =
   (code: number, headers: Record<string, string> = {}): ModelFault =>
@@ -55,14 +57,18 @@ const dripsForEver =
     }
   };
 
+/** Those that take all of the model's time are among the faults that take long. */
+const slow: [fault: string, (api: Api) => ModelFault, stream?: boolean][] = [
+  ['hangs', () => hang],
+  ['drips for longer than the model’s time', dripsForEver, true],
+];
+
 const passing: [fault: string, (api: Api) => ModelFault, stream?: boolean][] = [
   ['answers 429 with a Retry-After', () => status(429, { 'retry-after': '2' })],
   ['answers 429 without one', () => status(429)],
   ['answers 500', () => status(500)],
   ['answers 503 with a page of a proxy', () => (response) => void response.writeHead(503).end('<html>')],
-  ['hangs', () => hang],
   ['begins a reply and stands still', standsStill, true],
-  ['drips for longer than the model’s time', dripsForEver, true],
   ['half-closes its stream', halfClosed, true],
   ['tears its stream', torn, true],
   ['sends truncated JSON', () => raw('application/json', '{"choices":[{"message":{"con')],
@@ -76,6 +82,7 @@ const passing: [fault: string, (api: Api) => ModelFault, stream?: boolean][] = [
   ],
   ['streams what is no JSON', () => raw('text/event-stream', 'data: {"choi\n\ndata: [DONE]\n\n'), true],
   ['sends nothing at all', () => raw('application/json', '')],
+  ...(all ? slow : []),
 ];
 
 describe.each(['chat', 'responses'] as const)('asked by %s, a model that', (api) => {
@@ -173,30 +180,6 @@ describe.each(['chat', 'responses'] as const)('asked by %s, a model that', (api)
       const stored = Number(described.workflowExecutionInfo?.historySizeBytes);
       expect(stored).toBeGreaterThan(huge.length);
       expect(stored).toBeLessThan(1.2 * huge.length);
-    },
-  );
-
-  test.concurrent(
-    'never says anything that is a reply fails by name, after a bounded number of attempts',
-    { timeout: 120_000 },
-    async () => {
-      const page = raw('text/html', '<html><body>Welcome</body></html>');
-      const model = await startFaultyModel(
-        Array.from({ length: 20 }, () => page),
-        () => ({ text: 'fine' }),
-      );
-      const agent = defineAgent({ name: 'asker', instructions: 'Ask.' });
-      await using harness = await startHarness({
-        agents: [agent],
-        respond: () => ({}),
-        server: model,
-        api,
-        stream: true,
-      });
-      const run = await harness.client.start(agent, 'go');
-      await expect(run.result()).rejects.toMatchObject({ cause: { type: 'ModelUnavailable' } });
-      expect(model.arrivals).toHaveLength(5);
-      await model.close();
     },
   );
 });

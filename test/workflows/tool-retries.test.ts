@@ -5,6 +5,7 @@ import { defineAgent, defineTool, ToolError, type Effect } from 'cadenza';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
+import { eventsOf } from '../support/histories.ts';
 
 /** Runs an agent whose tool fails as told, and returns how often it was tried and what the model heard. */
 async function runFailing(options: {
@@ -147,3 +148,28 @@ test.each(['input', 'result'] as const)(
     expect(failed()).toBe(8);
   },
 );
+
+test('a tool whose error is 10 MB has failed, and its worker has not died', async () => {
+  const wordy = defineTool({
+    name: 'wordy',
+    description: 'Fails.',
+    input: z.object({}),
+    effect: 'read',
+    retry: { initialInterval: 1, maximumAttempts: 2 },
+    execute: () => {
+      throw new Error('x'.repeat(10 * 1024 * 1024));
+    },
+  });
+  const agent = defineAgent({ name: 'tester', instructions: 'Try.', tools: [wordy] });
+  await using harness = await startHarness({
+    agents: [agent],
+    respond: scriptedModel([{ toolCalls: [{ name: 'wordy', arguments: {} }] }, { text: 'done' }]),
+  });
+  const run = await harness.client.start(agent, 'go');
+  await run.result();
+  const events = await eventsOf(harness.client, run.workflowId);
+  const earlier = events.flatMap(
+    ({ activityTaskStartedEventAttributes: started }) => started?.lastFailure ?? [],
+  );
+  expect(earlier.map(({ timeoutFailureInfo }) => timeoutFailureInfo ?? 'told')).toEqual(['told']);
+});

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { defineAgent } from 'cadenza';
+import { startFaultyModel, type ModelFault } from '../../support/faults/faulty-model.ts';
 import { startHarness } from '../../support/harness.ts';
 
 test.each(['chat', 'responses'] as const)(
@@ -19,5 +20,30 @@ test.each(['chat', 'responses'] as const)(
     // Five answers, and what had to be summarised of them for the run to continue as new.
     expect(harness.server.requests.length).toBeGreaterThanOrEqual(5);
     expect(harness.server.requests.length).toBeLessThanOrEqual(15);
+  },
+);
+
+test.each(['chat', 'responses'] as const)(
+  'asked by %s, a model that never says anything that is a reply fails by name, after a bounded number of attempts',
+  { timeout: 400_000 },
+  async (api) => {
+    const page: ModelFault = (response) =>
+      void response.writeHead(200, { 'content-type': 'text/html' }).end('<html><body>Welcome</body></html>');
+    const model = await startFaultyModel(
+      Array.from({ length: 20 }, () => page),
+      () => ({ text: 'fine' }),
+    );
+    const agent = defineAgent({ name: 'asker', instructions: 'Ask.' });
+    await using harness = await startHarness({
+      agents: [agent],
+      respond: () => ({}),
+      server: model,
+      api,
+      stream: true,
+    });
+    const run = await harness.client.start(agent, 'go');
+    await expect(run.result()).rejects.toMatchObject({ cause: { type: 'ModelUnavailable' } });
+    expect(model.arrivals).toHaveLength(5);
+    await model.close();
   },
 );

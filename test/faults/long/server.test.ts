@@ -20,6 +20,42 @@ const waiting: WorkerOptions = {
 /** Longer than the heartbeats that a call must have, so that the server gives it up. */
 const longMs = 20_000;
 
+test(
+  'a Temporal server killed with -9 while runs are under way goes on with them when it is started again',
+  { timeout },
+  async () => {
+    await using server = await startOwnServer();
+    await using scene = await startClerkScene({ address: server.address });
+    scene.holdModel = true;
+    const worker = await scene.worker(waiting);
+    const runs = (await startRuns(scene, places)) as StruckRuns;
+    scene.holdModel = false;
+    await server.die();
+    // Their effects are in the world, and their results cannot be stored.
+    scene.go();
+    await server.again();
+    await expectSettled(scene, runs);
+    expect(worker.output()).not.toContain('cadenza worker:');
+  },
+);
+
+test('connections to the server that break off cost no run anything', { timeout }, async () => {
+  await using server = await startOwnServer();
+  await using proxy = await startTcpProxy(server.address);
+  await using scene = await startClerkScene({ address: server.address, workersAddress: proxy.address });
+  scene.holdModel = true;
+  await scene.worker(waiting);
+  const runs = (await startRuns(scene, places)) as StruckRuns;
+  const before = proxy.connections;
+  proxy.set({ cut: true });
+  scene.go();
+  // The worker has noticed, and tries again.
+  await vi.waitFor(() => expect(proxy.connections).toBeGreaterThan(before), { timeout: patienceMs });
+  scene.holdModel = false;
+  proxy.set({ pass: true });
+  await expectSettled(scene, runs);
+});
+
 test('a Temporal server that is frozen for 20 seconds goes on with the runs', { timeout }, async () => {
   await using server = await startOwnServer();
   await using scene = await startClerkScene({ address: server.address });

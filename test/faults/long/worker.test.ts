@@ -17,6 +17,20 @@ test(
 );
 
 test(
+  'a worker that runs out of memory in a tool dies alone: its runs end as undisturbed ones do',
+  { timeout },
+  async () => {
+    await using struck = await strikeWorker({ victim: { memory: 160 }, reading: 'allocate' });
+    const { victim, survivor, runs, scene } = struck;
+    // V8 aborts the process; some systems are quicker, and kill it.
+    expect(['SIGABRT', 'SIGKILL', 'SIGTRAP']).toContain((await victim.ended).signal);
+    expect(victim.output()).toMatch(/heap out of memory|heap limit/i);
+    await expectSettled(scene, runs, { isUncertain: true });
+    expect(effectsOf(scene, runs.read, 'read').map(({ pid }) => pid)).toEqual([victim.pid, survivor.pid]);
+  },
+);
+
+test(
   'a worker that is frozen past its heartbeats and wakes again repeats and spoils nothing',
   { timeout },
   async () => {

@@ -1,21 +1,20 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, inject, test } from 'vitest';
-import { expectNothingFinishedRepeated, requestsByBody, treeOf } from '../support/faults/accounts.ts';
-import { startScene, type Scene } from '../support/faults/scene.ts';
-import { decideByLedger, raiseStorm } from '../support/faults/storm.ts';
-import { kinds, stormModel, worksOf } from '../support/faults/storm-model.ts';
+import { expect, test } from 'vitest';
+import { expectNothingFinishedRepeated, requestsByBody, treeOf } from '../../support/faults/accounts.ts';
+import { startScene, type Scene } from '../../support/faults/scene.ts';
+import { decideByLedger, raiseStorm } from '../../support/faults/storm.ts';
+import { kinds, stormModel, worksOf } from '../../support/faults/storm-model.ts';
 
-const all = inject('faults') === 'all';
-const runs = all ? 200 : 12;
-const workers = all ? 5 : 2;
-const lives = all ? ([40, 200] as const) : ([10, 60] as const);
+const runs = 200;
+const workers = 5;
+const lives = [40, 200] as const;
 /** The same storm again: FAULTS_SEED=… npm run test:faults. */
 const seed = Number(process.env.FAULTS_SEED ?? randomInt(1_000_000));
 
 test(
   `${runs} runs on ${workers} workers that are killed and started all the time end as undisturbed ones do (seed ${seed})`,
-  { timeout: all ? 1_500_000 : 300_000 },
+  { timeout: 1_500_000 },
   async ({ annotate }) => {
     await using scene = await startScene({ agents: 'storm-agents.ts', respond: stormModel });
     const undisturbed = await undisturbedOutputs(scene);
