@@ -9,7 +9,7 @@ import type { AgentSource } from '../agents/registry.ts';
 import type { Redact } from '../redaction.ts';
 import type { RedisSinkOptions } from '../redis-text.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
-import type { StorageOptions } from '../storage/external-storage.ts';
+import { storageFromEnvironment, type StorageOptions } from '../storage/external-storage.ts';
 import type { StoreLocation } from '../storage/open-store.ts';
 import type { LiveServerOptions } from './live-server.ts';
 import type { Tracing } from './tracing/create-tracing.ts';
@@ -55,12 +55,12 @@ export interface CadenzaOptions {
   secrets?: readonly string[];
   /**
    * Where payloads that are too large for a history are stored: a folder's path, `s3://bucket/prefix?region=…&endpoint=…`, or a store of one's
-   * own. Clients need it too. Default: none. A `dataConverter` with external storage of its own goes before it.
+   * own. Clients need it too. Default: `CADENZA_STORAGE`, and else none. A `dataConverter` with external storage of its own goes before it.
    */
   storage?: StoreLocation | StorageOptions;
   /**
    * Where runs are kept when they have closed, beyond Temporal's retention: a folder's path, `s3://bucket/prefix`, a store, or a function that
-   * takes the archive. Default: nowhere.
+   * takes the archive. Default: `CADENZA_ARCHIVE`, and else nowhere.
    */
   archive?: StoreLocation | ((run: ArchivedRun) => Promise<void>);
   /**
@@ -75,6 +75,20 @@ export interface CadenzaOptions {
   budgets?: TenantBudgets;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
+}
+
+/** The options with what the environment says of where data is kept: clients go by it too, and must find the same. */
+export function withEnvironment(
+  options: CadenzaOptions,
+  env: NodeJS.ProcessEnv = process.env,
+): CadenzaOptions {
+  const storage = options.storage ?? storageFromEnvironment(env);
+  const archive = options.archive ?? (env['CADENZA_ARCHIVE'] || undefined);
+  return {
+    ...options,
+    ...(storage !== undefined && { storage }),
+    ...(archive !== undefined && { archive }),
+  };
 }
 
 const names: Record<keyof CadenzaOptions, true> = {

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { storageOptions } from '../storage/external-storage.ts';
 import { openStore } from '../storage/open-store.ts';
 import { connect } from './connect.ts';
-import { splitOptions, type CadenzaOptions } from './cadenza-options.ts';
+import { splitOptions, withEnvironment, type CadenzaOptions } from './cadenza-options.ts';
 import { CadenzaPlugin } from './plugin.ts';
 import { createTracing, type Tracing } from './tracing/create-tracing.ts';
 import type { TracingOptions } from './tracing/tracing-options.ts';
@@ -31,7 +31,8 @@ export const defaultTaskQueue = 'cadenza';
  */
 export async function createWorker(options: CreateWorkerOptions): Promise<Worker> {
   const { tracing: wanted = false, ...others } = options;
-  const { cadenza, rest: temporal } = splitOptions<Omit<CreateWorkerOptions, 'tracing'>>(others);
+  const { cadenza: own, rest: temporal } = splitOptions<Omit<CreateWorkerOptions, 'tracing'>>(others);
+  const cadenza = withEnvironment(own);
   const { taskQueue = defaultTaskQueue, connection, plugins = [], ...rest } = temporal;
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace ?? 'default';
@@ -46,19 +47,19 @@ export async function createWorker(options: CreateWorkerOptions): Promise<Worker
     ...cadenza,
     ...(tracing && { tracing }),
   });
-  const own = connection ? undefined : await connect(environment?.connectionOptions, namespace);
+  const made = connection ? undefined : await connect(environment?.connectionOptions, namespace);
   try {
     return await Worker.create({
       ...rest,
       taskQueue,
       namespace,
       identity,
-      connection: (connection ?? own) as NativeConnection,
+      connection: (connection ?? made) as NativeConnection,
       // The first one ends last: what the others do at the end still needs the connection.
-      plugins: [...(own ? [closing(own)] : []), ...plugins, plugin],
+      plugins: [...(made ? [closing(made)] : []), ...plugins, plugin],
     });
   } catch (thrown) {
-    await own?.close();
+    await made?.close();
     throw thrown;
   }
 }

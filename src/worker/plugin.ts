@@ -29,7 +29,7 @@ import { createRegistry, type Registry } from '../agents/registry.ts';
 import { Archive } from '../storage/archive.ts';
 import { withStorage } from '../storage/external-storage.ts';
 import { openStore } from '../storage/open-store.ts';
-import type { CadenzaOptions } from './cadenza-options.ts';
+import { withEnvironment, type CadenzaOptions } from './cadenza-options.ts';
 import { startLimiterWorker, type LimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
 import { LiveServer } from './live-server.ts';
 import { RedisTextSink } from './redis-text-sink.ts';
@@ -80,7 +80,7 @@ export class CadenzaPlugin extends SimplePlugin {
 
   constructor(options: CadenzaOptions) {
     super({ name: 'cadenza' });
-    this.cadenza = options;
+    this.cadenza = withEnvironment(options);
     this.store = new TranscriptStore({
       ...options.transcripts,
       onRead: (how) => {
@@ -90,7 +90,8 @@ export class CadenzaPlugin extends SimplePlugin {
     });
     this.sink = sinkOf(options.liveText);
     this.codec = chooseCodec(options.codec);
-    this.archive = options.archive === undefined ? undefined : archiveTo(options.archive);
+    const { archive } = this.cadenza;
+    this.archive = archive === undefined ? undefined : archiveTo(archive);
     // At once, and not when a run comes: a worker with faulty agents must not start.
     const registry = createRegistry(options.agents);
     this.redactor = new Redactor([

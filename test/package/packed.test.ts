@@ -61,6 +61,7 @@ async function pack(): Promise<string> {
       'README.md',
       'LICENSE',
       'CHANGELOG.md',
+      'SECURITY.md',
     ];
     for (const name of sources) cpSync(join(root, name), join(copy, name), { recursive: true });
     await npm(['run', 'build'], copy);
@@ -124,6 +125,7 @@ test('the package holds the build, the documents and nothing else', () => {
     'CHANGELOG.md',
     'LICENSE',
     'README.md',
+    'SECURITY.md',
     'dist',
     'docs',
     'package.json',
