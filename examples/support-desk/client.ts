@@ -78,7 +78,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     () => process.stderr.write('No answer yet. Is the desk running? (main.ts, or worker.ts)\n'),
     10_000,
   );
-  const answer = await ask(client, message, (line) => process.stderr.write(`  ${line}\n`), conversation);
+  const showEvent = (line: string) => {
+    clearTimeout(patience);
+    process.stderr.write(`  ${line}\n`);
+  };
+  const answer = await ask(client, message, showEvent, conversation);
   process.stdout.write(`\n${answer}\n\nConversation ${conversation}\n`);
   clearTimeout(patience);
   await client.close();

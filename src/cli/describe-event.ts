@@ -2,12 +2,15 @@ import { describeAttachment, type Attachment } from '../attachments.ts';
 import type { RunEvent } from '../client/run-events.ts';
 import { brief, plain, styled } from './terminal.ts';
 
-/** An event in one line for people; `undefined` for one that says nothing new. */
-export function describeEvent(event: RunEvent, width = 140): string | undefined {
+/**
+ * An event in one line for people; `undefined` for one that says nothing new. In a conversation (`talks`) the answers are told as they come: no result
+ * repeats them.
+ */
+export function describeEvent(event: RunEvent, width = 140, talks = false): string | undefined {
   const text = (value: unknown) => brief(value, width);
   switch (event.type) {
     case 'started':
-      return `${styled('bold', event.agent)} begins: ${text(event.input ?? '')}${attached(event)}`;
+      return `${styled('bold', event.agent)} begins${event.input === undefined ? '' : `: ${text(event.input)}`}${attached(event)}`;
     case 'continued':
       return styled('dim', 'continues as a new run');
     case 'turn-started':
@@ -15,7 +18,7 @@ export function describeEvent(event: RunEvent, width = 140): string | undefined 
     case 'text':
       return undefined;
     case 'replied':
-      return describeReply(event, text);
+      return describeReply(event, text, talks);
     case 'compacted':
       return styled(
         'dim',
@@ -68,10 +71,13 @@ export function describeEvent(event: RunEvent, width = 140): string | undefined 
 function describeReply(
   { reply, decision, problem }: Extract<RunEvent, { type: 'replied' }>,
   text: (value: unknown) => string,
+  talks: boolean,
 ): string | undefined {
   const said = reply.map((item) => (item.type === 'message' ? item.text : '')).join('');
   if (problem !== undefined) return styled('yellow', `  asked to mend: ${text(problem)}`);
-  return said === '' || decision === 'output' ? undefined : `  ${text(said)}`;
+  if (decision === 'output')
+    return said !== '' && talks ? `  ${styled('green', 'answers')}: ${text(said)}` : undefined;
+  return said === '' ? undefined : `  ${text(said)}`;
 }
 
 function policyOf({ added, removed }: Extract<RunEvent, { type: 'policy-changed' }>): string {

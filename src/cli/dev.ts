@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, watch } from 'node:fs';
 import { once } from 'node:events';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { OFFLINE_MODEL_NOTICE, startOfflineModel } from '../dev/offline-model/start-offline-model.ts';
 import { ensureTemporal } from '../dev/temporal/ensure-temporal.ts';
@@ -29,6 +29,7 @@ export async function dev(
         : `there is no file ${agents}`,
     );
   }
+  const workflows = options.workflows ?? workflowsBeside(agents);
   const stopping = new AbortController();
   process.removeAllListeners('SIGINT');
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopping.abort());
@@ -44,6 +45,7 @@ export async function dev(
       printLine(
         `Web UI     ${temporal.uiUrl}/namespaces/${encodeURIComponent(temporal.namespace)}/workflows`,
       );
+    printLine(`Workflows  ${workflows ?? 'none of your own (--workflows <file>)'}`);
     printLine(`Agents     ${agents}, on the task queue ${taskQueue}; reloaded when a file changes`);
     printLine(
       `Model      ${offline ? OFFLINE_MODEL_NOTICE : (process.env['OPENAI_MODEL'] ?? "the provider's default")}`,
@@ -59,7 +61,7 @@ export async function dev(
       CADENZA_DRAIN_SECONDS: '1',
       ...(options.storage !== undefined && { CADENZA_STORAGE: options.storage }),
       ...(options.archive !== undefined && { CADENZA_ARCHIVE: options.archive }),
-      ...(options.workflows !== undefined && { CADENZA_WORKFLOWS: resolve(options.workflows) }),
+      ...(workflows !== undefined && { CADENZA_WORKFLOWS: resolve(workflows) }),
       ...(offline && {
         OPENAI_API_KEY: 'none',
         OPENAI_BASE_URL: offline.baseURL,
@@ -71,6 +73,13 @@ export async function dev(
     await temporal.close();
   }
   return exitCodes.ok;
+}
+
+/** A module of workflows in the folder of the agents, where people put it. */
+function workflowsBeside(agents: string): string | undefined {
+  return ['workflows.ts', 'workflows.js', 'workflows/index.ts', 'workflows/index.js']
+    .map((name) => join(dirname(agents), name))
+    .find((path) => existsSync(path));
 }
 
 /** Keeps a worker running, a new one after each change of a file, until the signal. */

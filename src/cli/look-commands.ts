@@ -42,22 +42,37 @@ export interface ShowOptions {
   offline?: boolean;
 }
 
+const states: Readonly<Record<string, string>> = {
+  running: 'Running',
+  completed: 'Completed',
+  failed: 'Failed',
+  // Temporal's own spelling, and that of its SDK.
+  canceled: 'Canceled',
+  cancelled: 'Canceled',
+  terminated: 'Terminated',
+  'timed-out': 'TimedOut',
+  'continued-as-new': 'ContinuedAsNew',
+};
+
+/** A state in the words of Temporal's queries. */
+function stateOf(typed: string): string {
+  const state = states[typed.toLowerCase().replaceAll('_', '-')];
+  if (state === undefined) throw new UsageError(`--state must be one of ${Object.keys(states).join(', ')}`);
+  return state;
+}
+
 /** Prints runs, the newest first. */
 export async function list(client: CadenzaClient, options: ListCommandOptions): Promise<number> {
   const { state, status, agent, limit, children = false, usage = false, json } = options;
   const most = Number(limit);
   if (!Number.isInteger(most) || most < 1) throw new UsageError('--limit must be a positive whole number');
-  if (state !== undefined && !/^[A-Za-z]+$/.test(state))
-    throw new UsageError('--state must be a word such as running or failed');
   if (status !== undefined && !/^[a-z-]+$/.test(status))
     throw new UsageError('--status must be a word such as waiting or paused');
   const searchable = (agent !== undefined || status !== undefined) && (await hasSearchAttributes(client));
   if (status !== undefined && !searchable)
     throw new UsageError('--status needs the search attributes that "cadenza setup" registers');
   const conditions = [
-    ...(state === undefined
-      ? []
-      : [`ExecutionStatus = "${state.charAt(0).toUpperCase()}${state.slice(1).toLowerCase()}"`]),
+    ...(state === undefined ? [] : [`ExecutionStatus = "${stateOf(state)}"`]),
     ...(status === undefined ? [] : [`CadenzaStatus = "${status}"`]),
     // A run that was terminated could not say so.
     ...(state === undefined && status !== undefined && !endings.has(status)
@@ -134,8 +149,10 @@ function showText(tree: RunTree, indent: string): void {
   const children = [...tree.children];
   if (tree.gone !== undefined)
     printLine(`${indent}${styled('red', 'its history is gone')}: ${brief(tree.gone)}`);
+  // Whoever takes a conversation over has its messages too.
+  const talks = tree.events.some(({ type }) => type === 'message');
   for (const event of tree.events) {
-    const line = describeEvent(event, 2_000);
+    const line = describeEvent(event, 2_000, talks);
     if (line !== undefined) printLine(`${indent}${line}`);
     const child = event.type === 'agent-started' ? children.shift() : undefined;
     if (child) showText(child, `${indent}    `);

@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { isGrpcServiceError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../failures.ts';
@@ -221,11 +221,17 @@ function addForks(program: Command, on: On): void {
     );
 }
 
+const notFound = 5;
+
 /** Says what went wrong, in one line where it was to be expected. */
 function codeFor(thrown: unknown): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   if (thrown instanceof WorkflowNotFoundError) {
     warn(`cadenza: there is no open run of that id, or no run at all: ${plain(thrown.workflowId)}`);
+    return exitCodes.usage;
+  }
+  if (isGrpcServiceError(thrown) && (thrown.code as number) === notFound) {
+    warn('cadenza: there is no run of that id');
     return exitCodes.usage;
   }
   const cause = thrown instanceof WorkflowUpdateFailedError ? thrown.cause : thrown;

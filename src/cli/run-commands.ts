@@ -31,8 +31,29 @@ export async function runAgent(
     else printLine(run.workflowId);
     return exitCodes.ok;
   }
-  if (!json) warn(styled('dim', run.workflowId));
-  return await waitFor(run, json === true);
+  if (json) return await waitFor(run, true);
+  warn(styled('dim', run.workflowId));
+  const ended = new AbortController();
+  const telling = tellOfWaiting(run, ended.signal);
+  try {
+    return await waitFor(run, false);
+  } finally {
+    ended.abort();
+    await telling;
+  }
+}
+
+/** Says when a call waits for a person, who would otherwise wait for the run. */
+async function tellOfWaiting(run: RunHandle<Json>, signal: AbortSignal): Promise<void> {
+  try {
+    for await (const event of run.events({ signal })) {
+      if (event.type !== 'waiting') continue;
+      const call = `${run.workflowId}#${event.call}`;
+      warn(styled('yellow', plain(`${event.tool} waits for a person: cadenza approve '${call}'`)));
+    }
+  } catch {
+    // The run's own end says what is wrong.
+  }
 }
 
 /** What the agent is asked: as it was typed, from a file, or piped in. */
@@ -77,13 +98,15 @@ export async function watch(
   // What is written bit by bit is for people at a terminal.
   const text = !json && process.stdout.isTTY;
   const live = new LivePrinter((piece) => styled('dim', piece));
+  let talks = false;
   for await (const event of client.get(id).events({ text })) {
+    talks ||= event.type === 'message';
     if (json) printJson(event);
     else if (event.type === 'text') live.write({ workflowId: id, ...event });
     else {
       if (live.isWriting) printLine();
       live.end();
-      const line = describeEvent(event);
+      const line = describeEvent(event, undefined, talks);
       if (line !== undefined) printLine(`${styled('dim', event.at.toISOString().slice(11, 19))} ${line}`);
     }
     if (event.type === 'ended') code = exitCodes.failed;

@@ -41,7 +41,11 @@ export function addSchedules(program: Command, on: On): void {
     .argument('<agent>', 'its name')
     .argument('[input]', 'text, or a JSON object; default: standard input')
     .option('--input-file <file>', 'read the input from a file')
-    .option('--cron <expression...>', "five fields, such as '0 9 * * 1-5'")
+    .option(
+      '--cron <expression>',
+      "five fields, such as '0 9 * * 1-5'; may be given several times",
+      (value: string, all: string[] | undefined) => [...(all ?? []), value],
+    )
     .option('--every <duration>', 'such as 30m or "2 hours"')
     .option('--time-zone <name>', 'of --cron, such as Europe/Berlin (default: UTC)')
     .option('--jitter <duration>', 'begin up to so much later, at random')

@@ -47,7 +47,7 @@ async function setup(
     warn(`The namespace "${namespace}" lacks ${missing.map(typed).join(', ')}; "cadenza setup" adds them.`);
   else {
     printLine(`Added to the namespace "${namespace}": ${added.map(typed).join(', ')}.`);
-    printLine('Workers that are up notice within 10 minutes, and runs use them from their first reply on.');
+    printLine('Workers that are up notice within 5 minutes, and runs use them from their first reply on.');
   }
   return check && missing.length > 0 ? exitCodes.failed : exitCodes.ok;
 }

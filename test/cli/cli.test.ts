@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -162,7 +163,9 @@ test('every command is in docs/cli.md', async () => {
 test('what was used is shown by turn, run and tree, and listed; the cost of a model without a price is unknown, never 0', async () => {
   const below = defineAgent({ name: 'below', instructions: 'Below.', model: 'cheap' });
   const above = defineAgent({ name: 'above', instructions: 'Above.', model: 'cheap', delegates: ['below'] });
-  const free = defineAgent({ name: 'free', instructions: 'Free.', model: 'nobody-knows' });
+  // A name of its own: other tests' runs would fill the list.
+  const name = `free-${randomUUID().slice(0, 8)}`;
+  const free = defineAgent({ name, instructions: 'Free.', model: 'nobody-knows' });
   await using harness = await startHarness({
     agents: [above, below, free],
     prices: { cheap: { input: 1, cached: 0.5, output: 2 } },
@@ -194,8 +197,8 @@ test('what was used is shown by turn, run and tree, and listed; the cost of a mo
   expect(otherPage.stdout).toContain('cost unknown');
   expect(other.stdout + otherPage.stdout).not.toContain('$0');
   await expect
-    .poll(async () => (await cadenza(['list', '--usage', '--limit', '100'])).stdout, { timeout: 60_000 })
-    .toMatch(new RegExp(`free +completed .* 1 +1000000 in .* unknown +${unknown.workflowId}`));
+    .poll(async () => (await cadenza(['list', '--agent', name, '--usage'])).stdout, { timeout: 60_000 })
+    .toMatch(new RegExp(`${name} +completed .* 1 +1000000 in .* unknown +${unknown.workflowId}`));
   const { stdout } = await cadenza(['list', '--agent', 'above', '--usage', '--json', '--limit', '100']);
   expect(stdout).toContain('"turns":3');
 }, 180_000);
