@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool, type Compaction } from 'cadenza';
 import { messageText, type ChatRequest } from '../../src/testing/chat-protocol.ts';
@@ -63,6 +63,19 @@ describe('a conversation that nears the context window', () => {
     for await (const { type } of run.events()) if (type === 'compacted') compactions += 1;
     expect(compactions).toBe(summaries.length);
   });
+
+  test('is archived all the same when its run has ended: a summary says nothing of what the workers offer', async () => {
+    const archived: string[] = [];
+    await using harness = await startHarness({
+      agents: [reader()],
+      respond: reading,
+      archive: async ({ header }) => void archived.push(header.workflowId),
+    });
+    const run = await harness.client.start('reader', 'Read the book.');
+    await run.result();
+    expect(harness.server.requests.some(({ body }) => isSummary(body as ChatRequest))).toBe(true);
+    await vi.waitFor(() => expect(archived).toEqual([run.workflowId]), { timeout: 60_000 });
+  }, 120_000);
 
   test('is sent by a cold worker as by a warm one, and rebuilt from the history byte for byte', async () => {
     for (const cacheBytes of [0, 64 * 1024 * 1024]) {
