@@ -183,6 +183,17 @@ test('the commands of the package can be typed in an installed project', async (
   expect(refused.stderr).toContain('CADENZA_AGENTS');
 });
 
+test('histories can be written as JSON in an installed project, as archives are: all packages of Temporal have one protobufjs', async () => {
+  const code = [
+    `import proto from '@temporalio/proto';`,
+    `import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';`,
+    `const { History } = proto.temporal.api.history.v1;`,
+    `console.log(historyToJSON(History.fromObject({ events: [{ eventId: 1 }] })));`,
+  ].join('\n');
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code], { cwd: project });
+  expect(JSON.parse(stdout)).toEqual({ events: [{ eventId: '1' }] });
+});
+
 test("a user's agents, workflow, worker and client type-check against the package, and their mistakes do not", async () => {
   expect(complaints).toBe('');
   // The package's own declarations are complete; those of others are not ours to judge.
