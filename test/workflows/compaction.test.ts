@@ -64,19 +64,6 @@ describe('a conversation that nears the context window', () => {
     expect(compactions).toBe(summaries.length);
   });
 
-  test('is archived all the same when its run has ended: a summary says nothing of what the workers offer', async () => {
-    const archived: string[] = [];
-    await using harness = await startHarness({
-      agents: [reader()],
-      respond: reading,
-      archive: async ({ header }) => void archived.push(header.workflowId),
-    });
-    const run = await harness.client.start('reader', 'Read the book.');
-    await run.result();
-    expect(harness.server.requests.some(({ body }) => isSummary(body as ChatRequest))).toBe(true);
-    await vi.waitFor(() => expect(archived).toEqual([run.workflowId]), { timeout: 60_000 });
-  }, 120_000);
-
   test('is sent by a cold worker as by a warm one, and rebuilt from the history byte for byte', async () => {
     for (const cacheBytes of [0, 64 * 1024 * 1024]) {
       await using harness = await startHarness({
@@ -137,3 +124,16 @@ test('a summary that is longer than what it stands for is cut, and is not summar
   for (const body of bodies.filter((each) => !isSummary(each)))
     expect(JSON.stringify(body).length).toBeLessThan(4_000 * 4);
 });
+
+test('a run whose conversation was shortened is archived like any other: a summary says nothing of what the workers offer', async () => {
+  const archived: string[] = [];
+  await using harness = await startHarness({
+    agents: [reader()],
+    respond: reading,
+    archive: async ({ header }) => void archived.push(header.workflowId),
+  });
+  const run = await harness.client.start('reader', 'Read the book.');
+  await run.result();
+  expect(harness.server.requests.some(({ body }) => isSummary(body as ChatRequest))).toBe(true);
+  await vi.waitFor(() => expect(archived).toEqual([run.workflowId]), { timeout: 60_000 });
+}, 120_000);
