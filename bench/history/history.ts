@@ -1,6 +1,5 @@
-import { availableParallelism, loadavg } from 'node:os';
-import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { beginning, writeResult } from '../support/write-result.ts';
 import { judge } from './goals.ts';
 import { measureCases, type Case } from './measure-cases.ts';
 import { renderReport } from './report.ts';
@@ -17,8 +16,7 @@ export async function runHistory(args: readonly string[]): Promise<boolean> {
     args: [...args],
     options: { quick: { type: 'boolean' }, json: { type: 'string' }, profile: { type: 'string' } },
   });
-  const loadBefore = loadavg();
-  const startedAt = new Date();
+  const began = beginning();
   const cases = await measureCases(
     options.quick ? casesOf(quickRounds, [1_000]) : casesOf(rounds, resultSizes),
     {
@@ -28,16 +26,12 @@ export async function runHistory(args: readonly string[]): Promise<boolean> {
   );
   const goals = judge(cases);
   process.stdout.write(renderReport(cases, goals));
-  if (options.json !== undefined) {
-    const machine = {
-      cores: availableParallelism(),
-      node: process.version,
-      platform: process.platform,
-      loadBefore,
-    };
-    const result = { benchmark: 'history', startedAt, quick: options.quick === true, machine, cases, goals };
-    await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`);
-  }
+  await writeResult(options.json, began, {
+    benchmark: 'history',
+    quick: options.quick === true,
+    cases,
+    goals,
+  });
   return goals.every(({ met }) => met);
 }
 

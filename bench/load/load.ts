@@ -1,6 +1,5 @@
-import { availableParallelism, loadavg } from 'node:os';
-import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { beginning, writeResult } from '../support/write-result.ts';
 import { table } from '../support/table.ts';
 import { measureIdle, type IdleFigures } from './idle.ts';
 import { measureLoad, type LoadCase, type LoadFigures } from './measure-load.ts';
@@ -24,8 +23,7 @@ export async function runLoad(args: readonly string[]): Promise<boolean> {
     },
   });
   const report = (line: string) => void process.stderr.write(`${line}\n`);
-  const loadBefore = loadavg();
-  const startedAt = new Date();
+  const began = beginning();
   const results: { load?: LoadFigures[]; soak?: SoakFigures; idle?: IdleFigures[] } = {};
   if (options.soak !== undefined) results.soak = await measureSoak(count(options.soak, '--soak'), report);
   if (options.idle !== undefined) {
@@ -48,16 +46,7 @@ export async function runLoad(args: readonly string[]): Promise<boolean> {
     }
   }
   process.stdout.write(renderLoad(results));
-  if (options.json !== undefined) {
-    const machine = {
-      cores: availableParallelism(),
-      node: process.version,
-      platform: process.platform,
-      loadBefore,
-    };
-    const about = { benchmark: 'load', startedAt, quick: options.quick, machine };
-    await writeFile(options.json, `${JSON.stringify({ ...about, results }, null, 2)}\n`);
-  }
+  await writeResult(options.json, began, { benchmark: 'load', quick: options.quick, results });
   return true;
 }
 

@@ -1,6 +1,5 @@
-import { availableParallelism, loadavg } from 'node:os';
-import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { beginning, writeResult } from '../support/write-result.ts';
 import { versions, type Contender } from './contenders.ts';
 import { judgePeers } from './peer-goals.ts';
 import { buildOwn, installOthers } from './install.ts';
@@ -31,23 +30,19 @@ export async function runPeers(args: readonly string[]): Promise<boolean> {
     options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } },
   });
   const report = (line: string) => void process.stderr.write(`${line}\n`);
-  const loadBefore = loadavg();
-  const startedAt = new Date();
+  const began = beginning();
   await installOthers(report);
   await buildOwn(report);
   const results = await measure(options.quick, report);
   const goals = judgePeers(results);
   process.stdout.write(renderPeers(results, goals));
-  if (options.json !== undefined) {
-    const machine = {
-      cores: availableParallelism(),
-      node: process.version,
-      platform: process.platform,
-      loadBefore,
-    };
-    const whole = { benchmark: 'peers', startedAt, quick: options.quick, machine, versions: versions() };
-    await writeFile(options.json, `${JSON.stringify({ ...whole, results, goals }, null, 2)}\n`);
-  }
+  await writeResult(options.json, began, {
+    benchmark: 'peers',
+    quick: options.quick,
+    versions: versions(),
+    results,
+    goals,
+  });
   return goals.every(({ met }) => met);
 }
 

@@ -1,7 +1,8 @@
-import { isGrpcServiceError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../failures.ts';
+import { isNotFound } from '../transcript/history-events.ts';
 import { addCodec } from './codec-commands.ts';
 import { withArchive, withClient, type GlobalOptions } from './connection.ts';
 import { dev } from './dev.ts';
@@ -221,8 +222,6 @@ function addForks(program: Command, on: On): void {
     );
 }
 
-const notFound = 5;
-
 /** Says what went wrong, in one line where it was to be expected. */
 function codeFor(thrown: unknown): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
@@ -230,7 +229,7 @@ function codeFor(thrown: unknown): number {
     warn(`cadenza: there is no open run of that id, or no run at all: ${plain(thrown.workflowId)}`);
     return exitCodes.usage;
   }
-  if (isGrpcServiceError(thrown) && (thrown.code as number) === notFound) {
+  if (isNotFound(thrown)) {
     warn('cadenza: there is no run of that id');
     return exitCodes.usage;
   }

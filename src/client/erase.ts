@@ -1,7 +1,8 @@
 import { names } from '../protocol.ts';
+import { isNotFound } from '../transcript/history-events.ts';
 import { listWorkflows } from '../transcript/list-workflows.ts';
 import { setTimeout as wait } from 'node:timers/promises';
-import { isGrpcServiceError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { Archive } from '../storage/archive.ts';
 import { payloadPrefix } from '../storage/keys.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
@@ -260,10 +261,4 @@ async function exists(
     if (isNotFound(thrown)) return false;
     throw thrown;
   }
-}
-
-const notFound = 5;
-
-function isNotFound(thrown: unknown): boolean {
-  return isGrpcServiceError(thrown) && (thrown.code as number) === notFound;
 }

@@ -1,8 +1,7 @@
-import { isGrpcServiceError } from '@temporalio/client';
 import type { Attachment } from '../attachments.ts';
 import type { PolicyRule } from '../policy.ts';
 import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
-import { readForward, type HistorySource } from '../transcript/history-events.ts';
+import { isNotFound, readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader, type HistoryRecord } from '../transcript/records.ts';
 import { peopleEvent } from './people-events.ts';
@@ -297,15 +296,13 @@ export async function latestRun(
   try {
     if (!source.archiveOnly) return await latestOnServer(source, workflowId, first);
   } catch (thrown) {
-    if (!source.archive || !isGrpcServiceError(thrown) || (thrown.code as number) !== notFound) throw thrown;
+    if (!source.archive || !isNotFound(thrown)) throw thrown;
   }
   const archived = await source.archive?.find(workflowId);
   if (!archived || !first || archived.firstRunId === archived.runId) return archived?.runId;
   // The beginning of a chain may be gone, or may not have been archived.
   return (await source.archive?.find(workflowId, archived.firstRunId))?.runId ?? archived.runId;
 }
-
-const notFound = 5;
 
 async function latestOnServer(
   source: HistorySource,

@@ -40,7 +40,13 @@ export interface HistoryArchive {
   find(workflowId: string, runId?: string): Promise<ArchivedHistory | undefined>;
 }
 
+/** gRPC's number for what does not exist. */
 const notFound = 5;
+
+/** Whether the server says that a workflow, or its run, does not exist. */
+export function isNotFound(thrown: unknown): boolean {
+  return isGrpcServiceError(thrown) && (thrown.code as number) === notFound;
+}
 
 /** A run's events from the first, page by page. With `wait`, it goes on with new ones as they are written until the run closes. */
 export async function* readForward(
@@ -158,9 +164,7 @@ async function orGone<T>(run: RunReference, call: () => Promise<T>): Promise<T> 
   try {
     return await call();
   } catch (thrown) {
-    if (isGrpcServiceError(thrown) && (thrown.code as number) === notFound) {
-      throw gone(run, thrown);
-    }
+    if (isNotFound(thrown)) throw gone(run, thrown as Error);
     throw thrown;
   }
 }
