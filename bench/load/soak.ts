@@ -14,12 +14,14 @@ export interface SoakFigures {
 }
 
 const task: ReadingTask = { pages: 9, bytes: 1_000 };
-const concurrency = 20;
+/** With a model that takes its time: about half of what one worker can do, so that the load stays the same whatever else the machine does. */
+const concurrency = 10;
+const modelMs = 500;
 const samples = 60;
 
 /** Keeps one worker at a steady load, and looks at its memory. */
 export async function measureSoak(minutes: number, report: (line: string) => void): Promise<SoakFigures> {
-  await using site = await openLoadSite(50, { report });
+  await using site = await openLoadSite(modelMs, { report });
   const worker = await site.startWorker();
   const until = performance.now() + minutes * 60_000;
   let runs = 0;
