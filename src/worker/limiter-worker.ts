@@ -7,7 +7,7 @@ import {
   type WorkerOptions,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import { limiterNames } from '../provider-limits.ts';
+import { limiterNames } from '../protocol/provider-limits.ts';
 
 /** What of a worker's options holds for the one beside it as well. */
 export type LimiterWorkerOptions = Pick<
@@ -89,8 +89,8 @@ async function createLimiterWorker(options: LimiterWorkerOptions): Promise<Worke
 
 /** The workflow, as the source or the build of it that runs. */
 function limiterPath(): string {
-  const source = fileURLToPath(new URL('../workflows/provider-limiter.ts', import.meta.url));
+  const source = fileURLToPath(new URL('../workflows/beside/provider-limiter.ts', import.meta.url));
   return existsSync(source)
     ? source
-    : fileURLToPath(new URL('../workflows/provider-limiter.js', import.meta.url));
+    : fileURLToPath(new URL('../workflows/beside/provider-limiter.js', import.meta.url));
 }

@@ -1,7 +1,7 @@
 import { APIConnectionError, APIError } from 'openai';
 import { ApplicationFailure } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { describeThrown, failure, toError } from '../../failures.ts';
+import { describeThrown, failure, toError } from '../../protocol/failures.ts';
 
 /** A provider that names a later time is asked once an hour all the same. */
 const longestRetryAfterMs = 60 * 60 * 1000;
