@@ -1,5 +1,5 @@
 import type { RegisteredAgent, Registry } from '../agents/registry.ts';
-import { failure } from '../failures.ts';
+import { failure } from '../protocol/failures.ts';
 
 /** How long after it was scheduled a call waits for a worker that knows its agent. */
 const deployPatienceMs = 5 * 60_000;

@@ -1,7 +1,14 @@
 import { z } from 'zod';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { digestJson, digestText } from '../digest.ts';
-import type { ApprovalPlan, DefinitionSnapshot, Json, Limits, ToolRetry, ToolSchema } from '../protocol.ts';
+import { digestJson, digestText } from '../protocol/digest.ts';
+import type {
+  ApprovalPlan,
+  DefinitionSnapshot,
+  Json,
+  Limits,
+  ToolRetry,
+  ToolSchema,
+} from '../protocol/protocol.ts';
 import { isAgent, settingsJson, type AnyAgent } from './define-agent.ts';
 import type { AnyTool } from './define-tool.ts';
 import { checkCompaction, checkGuardrails, checkMcpServers, isName } from './check-agent.ts';

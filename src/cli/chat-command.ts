@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from 'node:readline/promises';
 import type { CadenzaClient } from '../client/client.ts';
-import { describeThrown } from '../failures.ts';
-import type { Json } from '../protocol.ts';
+import { describeThrown } from '../protocol/failures.ts';
+import type { Json } from '../protocol/protocol.ts';
 import { LivePrinter } from './live-printer.ts';
 import { exitCodes, plain, printLine, printOutput, printText, styled, warn } from './terminal.ts';
 

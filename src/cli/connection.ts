@@ -2,7 +2,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Connection } from '@temporalio/client';
 import { createClient, type CadenzaClient } from '../client/client.ts';
-import { describeThrown } from '../failures.ts';
+import { describeThrown } from '../protocol/failures.ts';
 import { Archive, archiveFile } from '../storage/archive.ts';
 import { openStore } from '../storage/open-store.ts';
 import type { HistoryArchive } from '../transcript/history-events.ts';

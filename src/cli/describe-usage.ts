@@ -1,4 +1,4 @@
-import type { Usage } from '../protocol.ts';
+import type { Usage } from '../protocol/protocol.ts';
 import type { RunTree } from './run-tree.ts';
 
 /** What a run, a turn or a tree has used; the cost is unknown where the price of a turn's model is. */

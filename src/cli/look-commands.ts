@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import type { CadenzaClient } from '../client/client.ts';
 import type { ListedRun } from '../client/listed-run.ts';
-import type { RunTotals } from '../protocol.ts';
+import type { RunTotals } from '../protocol/protocol.ts';
 import type { WaitingCall } from '../client/waiting-call.ts';
-import type { SearchStatus } from '../search-attributes.ts';
+import type { SearchStatus } from '../visibility/search-attributes.ts';
 import { describeEvent } from './describe-event.ts';
 import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import { readTree, type RunTree } from './run-tree.ts';

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
-import type { PolicyRule, RunRule } from '../policy.ts';
-import type { ApprovalDecision, Json } from '../protocol.ts';
+import type { PolicyRule, RunRule } from '../protocol/policy.ts';
+import type { ApprovalDecision, Json } from '../protocol/protocol.ts';
 import { approvals } from './look-commands.ts';
 import { exitCodes, parseJson, plain, printJson, printLine, UsageError } from './terminal.ts';
 

@@ -1,7 +1,7 @@
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
-import { describeThrown } from '../failures.ts';
+import { describeThrown } from '../protocol/failures.ts';
 import { isNotFound } from '../transcript/history-events.ts';
 import { addCodec } from './codec-commands.ts';
 import { withArchive, withClient, type GlobalOptions } from './connection.ts';

@@ -2,7 +2,7 @@ import { ScheduleAlreadyRunning, ScheduleNotFoundError, type ScheduleDescription
 import { Option, type Command } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import type { ScheduleOptions } from '../client/schedule.ts';
-import type { Duration } from '../duration.ts';
+import type { Duration } from '../protocol/duration.ts';
 import type { On } from './people-commands.ts';
 import { inputOf } from './run-commands.ts';
 import { brief, exitCodes, plain, printJson, printLine, printTable, UsageError, warn } from './terminal.ts';

@@ -1,6 +1,6 @@
-import { describeAttachment, type Attachment } from '../attachments.ts';
+import { describeAttachment, type Attachment } from '../protocol/attachments.ts';
 import type { RunEvent } from '../client/run-events.ts';
-import type { Json } from '../protocol.ts';
+import type { Json } from '../protocol/protocol.ts';
 import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import type { RunTree } from './run-tree.ts';
 import { brief } from './terminal.ts';

@@ -1,5 +1,5 @@
 import { inspect, stripVTControlCharacters } from 'node:util';
-import type { Json } from '../protocol.ts';
+import type { Json } from '../protocol/protocol.ts';
 
 /** A mistake of whoever types: said in one line, without a stack. */
 export class UsageError extends Error {

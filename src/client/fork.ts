@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Priority } from '@temporalio/common';
-import { agentStart, type RunOptions } from '../agent-start.ts';
-import { attachmentsProblem } from '../attachments.ts';
-import { digestText } from '../digest.ts';
-import { failure } from '../failures.ts';
+import { agentStart, type RunOptions } from '../protocol/agent-start.ts';
+import { attachmentsProblem } from '../protocol/attachments.ts';
+import { digestText } from '../protocol/digest.ts';
+import { failure } from '../protocol/failures.ts';
 import {
   names,
   type AgentStart,
@@ -13,7 +13,7 @@ import {
   type Item,
   type Json,
   type ReplyPart,
-} from '../protocol.ts';
+} from '../protocol/protocol.ts';
 import { inputText, userMessage, type Said } from '../transcript/conversation.ts';
 import type { TranscriptSource } from '../transcript/read-transcript.ts';
 import { closeOpenCalls } from '../transcript/transcript.ts';

@@ -1,6 +1,6 @@
-import type { Attachment } from '../attachments.ts';
-import type { PolicyRule } from '../policy.ts';
-import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
+import type { Attachment } from '../protocol/attachments.ts';
+import type { PolicyRule } from '../protocol/policy.ts';
+import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol/protocol.ts';
 import { isNotFound, readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader, type HistoryRecord } from '../transcript/records.ts';

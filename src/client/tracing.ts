@@ -1,6 +1,6 @@
 import type { WorkflowClientInterceptor } from '@temporalio/client';
 import { defaultPayloadConverter, type Headers } from '@temporalio/common';
-import { traceHeader, type TraceCarrier } from '../trace-context.ts';
+import { traceHeader, type TraceCarrier } from '../protocol/trace-context.ts';
 
 /**
  * Puts the caller's active span into the header of every run that is started, so that the run belongs to the caller's trace. Makes no span

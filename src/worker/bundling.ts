@@ -22,7 +22,7 @@ export function modulePath(name: string): string {
 /** The workflows of a worker that has none of its own. */
 export const noUserWorkflows = '../workflows/no-user-workflows';
 /** The one of the worker beside it that divides providers' limits. */
-export const limiterWorkflow = '../workflows/provider-limiter';
+export const limiterWorkflow = '../workflows/beside/provider-limiter';
 
 /** Options of the SDK's bundler that put the agent workflow beside the user's own, and make `cadenza/workflow` the very same module in both. */
 export function bundlerOptions(options: BundleOptions, { encrypts, traces }: BundleKind): BundleOptions {
@@ -30,8 +30,8 @@ export function bundlerOptions(options: BundleOptions, { encrypts, traces }: Bun
   if (options.workflowsPath === entry) return options;
   const workflowInterceptorModules = [
     ...(options.workflowInterceptorModules ?? []),
-    modulePath('../workflows/log-attributes'),
-    ...(traces ? [modulePath('../workflows/tracing')] : []),
+    modulePath('../workflows/observe/log-attributes'),
+    ...(traces ? [modulePath('../workflows/observe/tracing')] : []),
   ];
   const userWorkflows = options.workflowsPath;
   return {

@@ -5,7 +5,7 @@ import {
   type WorkerOptions,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import { limiterNames } from '../provider-limits.ts';
+import { limiterNames } from '../protocol/provider-limits.ts';
 import { limiterWorkflow, modulePath } from './bundling.ts';
 import { shippedBundles } from './shipped-bundles.ts';
 

@@ -13,7 +13,7 @@ try {
   const { runWorker } = await import('./run-worker.ts');
   await runWorker();
 } catch (thrown) {
-  const { describeThrown } = await import('../failures.ts');
+  const { describeThrown } = await import('../protocol/failures.ts');
   // A worker that failed while it started may leave connections open that would keep the process for ever.
   const message = `cadenza worker: ${describeThrown(thrown)}`;
   const entry = { time: new Date().toISOString(), level: 'error', message };

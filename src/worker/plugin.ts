@@ -7,22 +7,22 @@ import {
   type WorkerOptions,
 } from '@temporalio/worker';
 import type { ArchiveTarget } from '../activities/dependencies.ts';
-import { noWatch } from '../activities/activity-watch.ts';
+import { noWatch } from '../activities/observe/activity-watch.ts';
 import { Deployment, type PinnedVersion } from '../activities/deployment.ts';
 import { createActivities } from '../activities/index.ts';
 import { ProviderShares } from '../activities/limits/shares.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
-import { ActivityMetrics } from '../activities/metrics.ts';
+import { ActivityMetrics } from '../activities/observe/metrics.ts';
 import { NamespaceFeatures } from '../activities/namespace-features.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
 import { defaultPrices } from '../activities/models/prices.ts';
-import { checkWorkerPolicy, withUndeclared } from '../activities/policy.ts';
-import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
-import { TranscriptStore, type TranscriptCounters } from '../activities/transcript-store.ts';
+import { checkWorkerPolicy, withUndeclared } from '../activities/turn/policy.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/redaction/secrets.ts';
+import { TranscriptStore, type TranscriptCounters } from '../activities/history/transcript-store.ts';
 import type { EncryptionCodec } from '../codec/encryption-codec.ts';
 import { chooseCodec, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
-import type { StreamSink } from '../activities/live-text.ts';
+import type { StreamSink } from '../activities/observe/live-text.ts';
 import { createRegistry, type Registry } from '../agents/registry.ts';
 import { Archive } from '../storage/archive.ts';
 import { withStorage } from '../storage/external-storage.ts';
@@ -31,7 +31,7 @@ import { bundlerOptions, modulePath, noUserWorkflows, type BundleKind } from './
 import { withEnvironment, type CadenzaOptions } from './cadenza-options.ts';
 import { startLimiterWorker, type LimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
 import { LiveServer } from './live-server.ts';
-import { RedisTextSink } from './redis-text-sink.ts';
+import { RedisTextSink } from '../live-text/redis-text-sink.ts';
 import { shippedBundles } from './shipped-bundles.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
 import { drainMs, warnOfShortDrain } from './operations/drain.ts';

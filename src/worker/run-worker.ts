@@ -1,6 +1,6 @@
 import { Runtime, type Worker, type WorkerOptions } from '@temporalio/worker';
 import type { LogLevel } from '@temporalio/common';
-import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/redaction/secrets.ts';
 import { createWorker } from './create-worker.ts';
 import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';

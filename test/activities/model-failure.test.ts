@@ -169,7 +169,10 @@ describe('R3: without a status', () => {
         type: 'ModelUnavailable',
         nonRetryable: false,
       });
-      expect(modelFailure(openai, thrown, 5, secret)).toMatchObject({ type: 'ModelUnavailable', nonRetryable: true });
+      expect(modelFailure(openai, thrown, 5, secret)).toMatchObject({
+        type: 'ModelUnavailable',
+        nonRetryable: true,
+      });
     },
   );
 });

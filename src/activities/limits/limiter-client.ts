@@ -7,7 +7,7 @@ import {
   type LimiterAnswer,
   type LimiterAsk,
   type LimiterState,
-} from '../../provider-limits.ts';
+} from '../../protocol/provider-limits.ts';
 
 /** An answer that takes longer is given up; what it would have granted is the limiter's again with the next ask. */
 const answerWithinMs = 10_000;

@@ -1,7 +1,7 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { McpServer } from '../../agents/mcp.ts';
-import { describeThrown, failure, toError } from '../../failures.ts';
-import type { Json } from '../../protocol.ts';
+import { describeThrown, failure, toError } from '../../protocol/failures.ts';
+import type { Json } from '../../protocol/protocol.ts';
 
 /** A tool as its server describes it. */
 export interface OfferedTool {

@@ -1,7 +1,7 @@
 import type { APIError } from 'openai';
 import { ApplicationFailure } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { describeThrown, failure, toError } from '../../failures.ts';
+import { describeThrown, failure, toError } from '../../protocol/failures.ts';
 import type { OpenAIPackage } from './openai-client.ts';
 
 /** The classes that are told apart, of the package that threw. */

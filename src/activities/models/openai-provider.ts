@@ -1,9 +1,9 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
 import type OpenAI from 'openai';
-import type { Duration } from '../../duration.ts';
-import { checkProviderLimits, type ProviderLimits } from '../../provider-limits.ts';
-import { failure } from '../../failures.ts';
+import type { Duration } from '../../protocol/duration.ts';
+import { checkProviderLimits, type ProviderLimits } from '../../protocol/provider-limits.ts';
+import { failure } from '../../protocol/failures.ts';
 import type { ModelRequest } from '../../transcript/model-request.ts';
 import { parseChatReply } from './chat-reply.ts';
 import { modelFailure } from './model-failure.ts';

@@ -1,7 +1,7 @@
 import { Client } from '@temporalio/client';
 import { Runtime, type Worker } from '@temporalio/worker';
-import { names, type PendingApproval } from '../../protocol.ts';
-import { listWorkflows } from '../../transcript/list-workflows.ts';
+import { names, type PendingApproval } from '../../protocol/protocol.ts';
+import { listWorkflows } from '../../visibility/list-workflows.ts';
 
 /** Runs that are looked at in one round; a queue with more open ones has its gauges from the newest. */
 const mostRuns = 2_000;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import type { ConnectionOptions } from '@temporalio/client';
-import type { ActivityWatch, TrackedActivity } from '../../activities/activity-watch.ts';
+import type { ActivityWatch, TrackedActivity } from '../../activities/observe/activity-watch.ts';
 
 /** How the watchdog's own thread reaches Temporal, and how patient it is. */
 export interface WatchdogOptions {
