@@ -20,6 +20,7 @@ import {
   UsageError,
   warn,
 } from './terminal.ts';
+import { someAtATime } from '../bounded-work/some-at-a-time.ts';
 
 /** Options of `list`. */
 export interface ListCommandOptions {
@@ -90,7 +91,9 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
     if (runs.length === most) break;
     runs.push(run);
   }
-  const spent = usage ? await sideBySide(runs, async (run) => await usageOf(client, run)) : [];
+  const spent = usage
+    ? await someAtATime(askedTogether, runs, async (run) => await usageOf(client, run))
+    : [];
   if (json) for (const [index, run] of runs.entries()) printJson({ ...run, ...spent[index] });
   const rows = runs.map((run, index) => rowOf(run, usage ? columnsOf(spent[index]) : []));
   const more = usage ? ['TURNS', 'TOKENS', 'COST'] : [];
@@ -101,17 +104,6 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
 
 /** Runs asked at the same time: one whose workers are away takes the whole patience. */
 const askedTogether = 16;
-
-/** Does the work for all, some at a time, and keeps the order. */
-async function sideBySide<In, Out>(all: readonly In[], work: (each: In) => Promise<Out>): Promise<Out[]> {
-  const done: Out[] = [];
-  const left = all.entries();
-  const workOn = async () => {
-    for (const [index, each] of left) done[index] = await work(each);
-  };
-  await Promise.all(Array.from({ length: askedTogether }, workOn));
-  return done;
-}
 
 async function usageOf(client: CadenzaClient, { workflowId, runId }: ListedRun) {
   return await client.get(workflowId, runId).usage();
@@ -191,7 +183,7 @@ async function allApprovals(client: CadenzaClient): Promise<WaitingCall[]> {
   const query = (await hasSearchAttributes(client)) ? open + waiting : open;
   const ids: string[] = [];
   for await (const { workflowId } of client.list({ query })) ids.push(workflowId);
-  return (await sideBySide(ids, async (id) => await approvalsOf(client, id))).flat();
+  return (await someAtATime(askedTogether, ids, async (id) => await approvalsOf(client, id))).flat();
 }
 
 async function approvalsOf(client: CadenzaClient, workflowId: string): Promise<WaitingCall[]> {

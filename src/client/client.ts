@@ -1,6 +1,5 @@
 import {
   Client,
-  Connection,
   WorkflowExecutionAlreadyStartedError,
   type ClientInterceptors,
   type ClientOptions,
@@ -20,12 +19,8 @@ import { failure } from '../protocol/failures.ts';
 import { names, type AgentStart, type Features, type Json, type RunResult } from '../protocol/protocol.ts';
 import { redactJson, type Redact } from '../redaction/redaction.ts';
 import { Archive } from '../storage/archive.ts';
-import {
-  storageFromEnvironment,
-  storageOptions,
-  withStorage,
-  type StorageOptions,
-} from '../storage/external-storage.ts';
+import { withEnvironment } from '../storage/environment.ts';
+import { storageOptions, withStorage, type StorageOptions } from '../storage/external-storage.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { priorityOf } from './priority.ts';
@@ -40,6 +35,7 @@ import { redacted, type Reading } from './reading.ts';
 import { tenantUse, type TenantUse } from './tenant-use.ts';
 import { isRedisUrl, type RedisTextOptions } from '../live-text/redis-text.ts';
 import { RedisTextReader } from '../live-text/redis-text-reader.ts';
+import { connect } from './connect.ts';
 import { RunHandle } from './run-handle.ts';
 import { scheduleRun, type ScheduleOptions } from './schedule.ts';
 import { traceInterceptor } from './tracing.ts';
@@ -106,18 +102,14 @@ export interface ClientParts extends Reading {
 type InputOf<A> = A extends string ? Json : AgentInput<A>;
 type OutputOf<A> = A extends string ? Json : AgentOutput<A>;
 
-/** Most bytes of one message from the server. Histories come in pages of up to several megabytes; gRPC's own limit is 4 MB. */
-const longestMessage = 128 * 1024 * 1024;
-
 /**
  * Starts agent runs and looks at them. Connect once per process.
  *
  * Throws what Temporal's `Connection.connect` throws when there is no server, and a `TypeError` for a `liveText` that is no address.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = options;
-  const { liveText = liveTextOfEnvironment(), redact, ...some } = others;
-  const { storage = storageFromEnvironment(), archive = process.env['CADENZA_ARCHIVE'], ...rest } = some;
+  const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = withEnvironment(options);
+  const { liveText = liveTextOfEnvironment(), redact, storage, archive, ...rest } = others;
   const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
   const { dataConverter } = rest;
   // One that is loaded already is Temporal's own way to say: exactly this.
@@ -133,14 +125,11 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
     ...rest,
     ...(interceptors && { interceptors }),
     ...(converter && { dataConverter: converter }),
-    connection: connection ?? (own as Connection),
+    connection: connection ?? (own as ConnectionLike),
     ...(namespace !== undefined && { namespace }),
   });
   const texts = liveText && new RedisTextReader(liveText.redis);
-  const kept =
-    archive === undefined || archive === ''
-      ? undefined
-      : new Archive(openStore(archive), client.options.namespace);
+  const kept = archive === undefined ? undefined : new Archive(openStore(archive), client.options.namespace);
   const close = async () => {
     await texts?.close();
     await own?.close();
@@ -162,13 +151,6 @@ async function withTracing(interceptors: ClientOptions['interceptors']): Promise
   const { workflow = [], ...others } = interceptors ?? {};
   if (!Array.isArray(workflow)) throw new TypeError('With tracing, interceptors.workflow must be a list');
   return { ...others, workflow: [...workflow, await traceInterceptor()] };
-}
-
-async function connect(options: Parameters<typeof Connection.connect>[0]): Promise<Connection> {
-  return await Connection.connect({
-    ...options,
-    channelArgs: { 'grpc.max_receive_message_length': longestMessage, ...options?.channelArgs },
-  });
 }
 
 /** Made by {@link createClient}. */

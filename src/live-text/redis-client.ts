@@ -1,5 +1,6 @@
 import type { RedisClientType } from '@redis/client';
 import { isRedisUrl } from './redis-text.ts';
+import { optionalPackage } from '../installation/optional-package.ts';
 
 /** A connection to Redis. */
 export type Redis = RedisClientType;
@@ -11,17 +12,13 @@ export type Redis = RedisClientType;
 export async function redisClient(url: string, options: { offlineQueue: boolean }): Promise<Redis> {
   if (!isRedisUrl(url))
     throw new TypeError('The address for live text must be of the form redis://host:6379 or rediss://…');
-  const { createClient } = await load();
+  const { createClient } = await optionalPackage(
+    'live text by way of Redis',
+    '@redis/client',
+    async () => await import('@redis/client'),
+  );
   const client = createClient({ url, disableOfflineQueue: !options.offlineQueue });
   // Without a listener an error of the connection would end the process; it is made again by itself.
   client.on('error', () => undefined);
   return client as Redis;
-}
-
-async function load() {
-  try {
-    return await import('@redis/client');
-  } catch (thrown) {
-    throw new Error('install @redis/client to let the text of replies go through Redis', { cause: thrown });
-  }
 }

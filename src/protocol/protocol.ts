@@ -15,6 +15,7 @@ import type { CarriedConversation, ContinuedRun, RulesState } from './run-state.
 export type * from './attachments.ts';
 export type * from './decisions.ts';
 export type * from './features.ts';
+export type * from './reply-parts.ts';
 
 /** Any value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -334,12 +335,6 @@ export interface ModelTurn {
   parts?: string[];
 }
 
-/** A part of a reply that is too large for one activity result. */
-export interface ReplyPart {
-  digest: string;
-  text: string;
-}
-
 /** What a reply means for the run. */
 export type Decision =
   | { kind: 'calls'; calls: CallPlan[] }
@@ -398,6 +393,9 @@ export interface DelegatePlan {
 export interface TaskPlan {
   task: 'message' | 'cancel';
 }
+
+/** Bytes of one tool result that reach the model, where its tool says nothing. */
+export const defaultResultBytes = 64 * 1024;
 
 /** A call that runs as an `executeTool` activity under these options. */
 export interface RunPlan {

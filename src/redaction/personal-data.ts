@@ -1,5 +1,6 @@
 import type { CountryCode } from 'libphonenumber-js';
 import type { Redact } from './redaction.ts';
+import { optionalPackage } from '../installation/optional-package.ts';
 
 /** What {@link personalData} takes out. */
 export interface PersonalDataOptions {
@@ -50,14 +51,11 @@ async function withoutPhones(
   replace: (found: string) => string,
 ): Promise<string> {
   if (!/\d{2}/.test(text)) return text;
-  const { findPhoneNumbersInText } = await import('libphonenumber-js').catch((thrown: unknown) => {
-    throw new Error(
-      'personalData({ phones }) needs the package libphonenumber-js; install it beside cadenza',
-      {
-        cause: thrown,
-      },
-    );
-  });
+  const { findPhoneNumbersInText } = await optionalPackage(
+    'personalData({ phones })',
+    'libphonenumber-js',
+    async () => await import('libphonenumber-js'),
+  );
   const found = findPhoneNumbersInText(
     text,
     country === true ? undefined : { defaultCountry: country as CountryCode },

@@ -9,7 +9,7 @@ import type { AgentSource } from '../agents/registry.ts';
 import type { Redact } from '../redaction/redaction.ts';
 import type { RedisSinkOptions } from '../live-text/redis-text.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
-import { storageFromEnvironment, type StorageOptions } from '../storage/external-storage.ts';
+import type { StorageOptions } from '../storage/external-storage.ts';
 import type { StoreLocation } from '../storage/open-store.ts';
 import type { LiveServerOptions } from './live-server.ts';
 import type { Tracing } from './tracing/create-tracing.ts';
@@ -75,20 +75,6 @@ export interface CadenzaOptions {
   budgets?: TenantBudgets;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
-}
-
-/** The options with what the environment says of where data is kept: clients go by it too, and must find the same. */
-export function withEnvironment(
-  options: CadenzaOptions,
-  env: NodeJS.ProcessEnv = process.env,
-): CadenzaOptions {
-  const storage = options.storage ?? storageFromEnvironment(env);
-  const archive = options.archive ?? (env['CADENZA_ARCHIVE'] || undefined);
-  return {
-    ...options,
-    ...(storage !== undefined && { storage }),
-    ...(archive !== undefined && { archive }),
-  };
 }
 
 const names: Record<keyof CadenzaOptions, true> = {

@@ -4,7 +4,7 @@
  * Temporal's (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, `TEMPORAL_PROFILE`, …) and the provider's
  * (`OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_MODEL`). SIGTERM and SIGINT drain it: calls under way finish, nothing new begins.
  */
-import '../node-version.ts';
+import '../installation/node-version.ts';
 
 try {
   // Loaded only when the version is known to be right: some of what it imports does not even link on older ones.

@@ -42,8 +42,16 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
     may: ['./search-attributes.ts', '@temporalio/common/lib/time.js'],
     mayNot: ['zod', '../client/client.ts', '../transcript/transcript.ts', '@temporalio/worker'],
   },
+  'src/installation/optional-package.ts': {
+    may: ['node:fs'],
+    mayNot: ['zod', '../protocol/failures.ts', 'pg'],
+  },
+  'src/bounded-work/semaphore.ts': {
+    may: ['./other.ts'],
+    mayNot: ['node:fs', '../protocol/failures.ts', 'zod'],
+  },
   'src/redaction/personal-data.ts': {
-    may: ['./redaction.ts', 'libphonenumber-js'],
+    may: ['./redaction.ts', '../installation/optional-package.ts', 'libphonenumber-js'],
     mayNot: ['zod', 'node:crypto', '../agents/registry.ts', '../worker/plugin.ts'],
   },
   'src/live-text/redis-client.ts': {

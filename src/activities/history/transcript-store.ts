@@ -13,7 +13,7 @@ import {
 import { Transcript } from '../../transcript/transcript.ts';
 import { referenceLength } from '../../protocol/attachments.ts';
 import type { Attachment, Json, ModelTurn, Since, ToolResult } from '../../protocol/protocol.ts';
-import { Semaphore } from './semaphore.ts';
+import { Semaphore } from '../../bounded-work/semaphore.ts';
 
 /** What the store has done since it was made. */
 export interface TranscriptCounters {

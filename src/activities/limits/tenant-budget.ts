@@ -1,5 +1,4 @@
 import type { Context } from '@temporalio/activity';
-import { WithStartWorkflowOperation } from '@temporalio/client';
 import { describeThrown, failure } from '../../protocol/failures.ts';
 import {
   budgetId,
@@ -7,8 +6,8 @@ import {
   type BudgetAnswer,
   type BudgetAsk,
   type BudgetLimits,
-  type BudgetState,
 } from '../../protocol/tenancy.ts';
+import { askCounter } from './ask-counter.ts';
 
 /** What a tenant may use in a day of UTC, and what becomes of its runs when it has. */
 export interface TenantBudget extends BudgetLimits {
@@ -88,27 +87,19 @@ function budgetOf(budgets: TenantBudgets | undefined, tenant: string): TenantBud
 
 async function ask(context: Context, id: string, endsAt: number, request: BudgetAsk): Promise<BudgetAnswer> {
   const { client, info } = context;
-  const operation = new WithStartWorkflowOperation(tenancyNames.budget, {
+  const counter = {
+    type: tenancyNames.budget,
+    update: tenancyNames.ask,
     workflowId: id,
     taskQueue: info.taskQueue,
     args: [endsAt],
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     staticSummary: id,
-  });
+    updateId: request.call.slice(-200),
+  };
   try {
     return await client.connection.withDeadline(
       Date.now() + patienceMs,
-      async () =>
-        await client.workflow.executeUpdateWithStart<
-          (endsAt: number, state?: BudgetState) => Promise<unknown>,
-          BudgetAnswer,
-          [BudgetAsk]
-        >(tenancyNames.ask, {
-          args: [request],
-          updateId: request.call.slice(-200),
-          startWorkflowOperation: operation,
-        }),
+      async () => await askCounter(client, counter, request),
     );
   } catch (thrown) {
     throw failure(

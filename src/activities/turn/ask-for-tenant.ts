@@ -2,6 +2,7 @@ import type { RegisteredAgent } from '../../agents/registry.ts';
 import type { CallModelInput } from '../../protocol/protocol.ts';
 import type { Conversation } from '../../transcript/conversation.ts';
 import { askModel, type Asked } from './ask-model.ts';
+import { bytesPerToken } from '../models/context-windows.ts';
 import type { ActivityDependencies } from '../dependencies.ts';
 import { costOf, type PriceTable } from '../models/prices.ts';
 import { reserve, type ExpectedUse } from '../limits/tenant-budget.ts';
@@ -10,7 +11,6 @@ import { reserve, type ExpectedUse } from '../limits/tenant-budget.ts';
 const expectedOutput = 4_096;
 /** Instructions and tools, where the model has not counted them yet. */
 const expectedDefinition = 1_000;
-const bytesPerToken = 4;
 
 /** Asks the model within the budget of the run's tenant, where it has one. */
 export async function askForTenant(

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { RegisteredAgent } from '../../agents/registry.ts';
 import { attachmentsProblem } from '../../protocol/attachments.ts';
 import { digestText } from '../../protocol/digest.ts';
+import { replyParts } from '../../protocol/reply-parts.ts';
 import { describeThrown, failure } from '../../protocol/failures.ts';
 import {
   names,
@@ -10,7 +11,6 @@ import {
   type CallModelInput,
   type Features,
   type ModelTurn,
-  type ReplyPart,
 } from '../../protocol/protocol.ts';
 import type { Conversation } from '../../transcript/conversation.ts';
 import { askForTenant } from './ask-for-tenant.ts';
@@ -30,7 +30,6 @@ import { runHistory } from '../history/run-history.ts';
 
 /** Largest turn, with what was decided, stored as one payload; the server's limit for one is 2 MB, after encoding. */
 const largestReply = 1024 * 1024;
-const partLength = 256 * 1024;
 /** How long a model call lasts before it says where its text can be watched. */
 const watchedAfterMs = 50;
 
@@ -202,14 +201,7 @@ async function checkRunInput(registered: RegisteredAgent, conversation: Conversa
 async function storeInParts(context: Context, turn: ModelTurn, text: string): Promise<ModelTurn> {
   const { workflowId, runId } = runHistory(context).run;
   const handle = context.client.workflow.getHandle(workflowId, runId);
-  const parts: string[] = [];
-  for (let at = 0; at < text.length; at += partLength) {
-    const part: ReplyPart = {
-      digest: `${turn.digest}.${parts.length}`,
-      text: text.slice(at, at + partLength),
-    };
-    await handle.signal(names.replyPart, part);
-    parts.push(part.digest);
-  }
-  return { ...turn, reply: [], parts };
+  const parts = replyParts(turn.digest, text);
+  for (const part of parts) await handle.signal(names.replyPart, part);
+  return { ...turn, reply: [], parts: parts.map(({ digest }) => digest) };
 }

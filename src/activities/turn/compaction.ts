@@ -6,14 +6,12 @@ import { compactableRange, itemBytes, readableRange, summaryRequest } from '../.
 import { cutText } from '../../transcript/cut-text.ts';
 import type { Conversation } from '../../transcript/conversation.ts';
 import type { ModelReply } from '../models/model.ts';
-import { contextWindow } from '../models/context-windows.ts';
+import { bytesPerToken, contextWindow } from '../models/context-windows.ts';
 import type { ModelTarget, Providers } from '../models/providers.ts';
 import type { RenderedDefinition } from './render-definition.ts';
 
 /** Bytes from which on a conversation is shortened whatever the model takes: a continue-as-new carries it in one payload. */
 export const largestConversation = 1024 * 1024;
-/** A token is about four bytes of text, of most languages and of JSON. */
-const bytesPerToken = 4;
 /** Bytes of a summary that are kept: it is there to make room, and is stored with the decision in one payload. */
 const largestSummary = 128 * 1024;
 /** The part of the context window, or of {@link largestConversation}, at which a conversation is shortened, and the part that stays. */

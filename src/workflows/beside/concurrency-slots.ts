@@ -1,16 +1,15 @@
 import {
   allHandlersFinished,
   condition,
-  continueAsNew,
   defineSignal,
   defineUpdate,
   getExternalWorkflowHandle,
   proxyActivities,
   setHandler,
-  workflowInfo,
 } from '@temporalio/workflow';
 import { tenancyNames, type SlotAnswer, type SlotAsk, type SlotsState } from '../../protocol/tenancy.ts';
 import { checkOptions } from '../activity-options.ts';
+import { Asks, continueAnswered } from './asks.ts';
 
 const askUpdate = defineUpdate<SlotAnswer, [SlotAsk]>(tenancyNames.ask);
 const leaveSignal = defineSignal<[{ workflowId: string }]>(tenancyNames.leave);
@@ -25,15 +24,13 @@ const lastLookMs = 60_000;
 const idleLookMs = 60 * 60_000;
 /** A key of which nobody holds or wants a slot for so long has no workflow. */
 const idleMs = 60_000;
-/** A history takes 2,000 updates. */
-const mostAsks = 1_500;
 
 /** Divides the slots of one key. It begins with the first run that asks, and ends when nobody holds or wants one. */
 export async function concurrencySlots(state?: SlotsState): Promise<void> {
   const slots = new Slots(state);
-  let asks = 0;
+  const asks = new Asks();
   setHandler(askUpdate, async (ask) => {
-    asks += 1;
+    asks.add();
     return await slots.ask(ask);
   });
   setHandler(leaveSignal, (left) => {
@@ -41,10 +38,7 @@ export async function concurrencySlots(state?: SlotsState): Promise<void> {
   });
   for (let lookMs = firstLookMs; ; lookMs = Math.min(lookMs * 2, lastLookMs)) {
     await slots.settle();
-    if (asks >= mostAsks || workflowInfo().continueAsNewSuggested) {
-      await condition(allHandlersFinished);
-      await continueAsNew<typeof concurrencySlots>(slots.state);
-    }
+    if (asks.isEnough) await continueAnswered<typeof concurrencySlots>(slots.state);
     const wait = slots.isContended ? lookMs : slots.isEmpty ? idleMs : idleLookMs;
     if (await condition(() => slots.changed, wait)) {
       lookMs = firstLookMs / 2;

@@ -1,12 +1,4 @@
-import {
-  allHandlersFinished,
-  condition,
-  continueAsNew,
-  defineSignal,
-  defineUpdate,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { condition, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
 import { failure } from '../../protocol/failures.ts';
 import {
   limiterNames,
@@ -14,13 +6,12 @@ import {
   type LimiterAsk,
   type LimiterState,
 } from '../../protocol/provider-limits.ts';
+import { Asks, continueAnswered } from './asks.ts';
 import { LimiterPool } from './limiter-pool.ts';
 
 const askUpdate = defineUpdate<LimiterAnswer, [LimiterAsk]>(limiterNames.ask);
 const leaveSignal = defineSignal<[LimiterAsk]>(limiterNames.leave);
 
-/** A history takes 2,000 updates; an answer must never be refused for that. */
-const mostAsks = 1_500;
 /** A limiter that nobody has asked for so long ends; the next ask starts another. All that it knew is over by then. */
 const idleMs = 60 * 60_000;
 
@@ -30,12 +21,11 @@ const idleMs = 60 * 60_000;
  */
 export async function providerLimiter(state?: LimiterState): Promise<void> {
   const pool = new LimiterPool(state);
-  const most = state?.continueAfter ?? mostAsks;
-  let asks = 0;
+  const asks = new Asks(state?.continueAfter);
   setHandler(
     askUpdate,
     (ask) => {
-      asks += 1;
+      asks.add();
       return pool.ask(ask, Date.now());
     },
     { validator: checkAsk },
@@ -43,15 +33,12 @@ export async function providerLimiter(state?: LimiterState): Promise<void> {
   setHandler(leaveSignal, (ask) => {
     if (isAsk(ask)) pool.leave(ask, Date.now());
   });
-  const isLong = () => asks >= most || workflowInfo().continueAsNewSuggested;
   for (;;) {
-    const before = asks;
-    if (await condition(isLong, idleMs)) {
-      await condition(allHandlersFinished);
-      await continueAsNew<typeof providerLimiter>(pool.state);
-    }
+    const before = asks.count;
+    if (await condition(() => asks.isEnough, idleMs))
+      await continueAnswered<typeof providerLimiter>(pool.state);
     pool.lapse(Date.now());
-    if (asks === before && pool.idle) return;
+    if (asks.count === before && pool.idle) return;
   }
 }
 

@@ -1,13 +1,4 @@
-import {
-  allHandlersFinished,
-  condition,
-  continueAsNew,
-  defineQuery,
-  defineSignal,
-  defineUpdate,
-  setHandler,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { condition, defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
 import { failure } from '../../protocol/failures.ts';
 import {
   tenancyNames,
@@ -16,13 +7,12 @@ import {
   type BudgetCharge,
   type BudgetState,
 } from '../../protocol/tenancy.ts';
+import { Asks, continueAnswered } from './asks.ts';
 
 const askUpdate = defineUpdate<BudgetAnswer, [BudgetAsk]>(tenancyNames.ask);
 const chargeSignal = defineSignal<[BudgetCharge]>(tenancyNames.charge);
 const spentQuery = defineQuery<BudgetState>(tenancyNames.spent);
 
-/** A history takes 2,000 updates. */
-const mostAsks = 1_500;
 /** Calls whose end was not heard of; the oldest counts as what it was thought to take, and is forgotten by name. */
 const mostOpen = 5_000;
 /** Past the end of its day, for calls that began on it, and so that views of yesterday find it. */
@@ -34,22 +24,20 @@ const lingersMs = 25 * 60 * 60_000;
  */
 export async function tenantBudget(dayEndsAt: number, state?: BudgetState): Promise<void> {
   const used: BudgetState = state ?? { tokens: 0, cost: 0, calls: 0, open: {} };
-  let asks = 0;
+  const asks = new Asks();
   setHandler(
     askUpdate,
     (ask) => {
-      asks += 1;
+      asks.add();
       return grant(used, ask);
     },
     { validator: checkAsk },
   );
   setHandler(chargeSignal, (charge) => settle(used, charge));
   setHandler(spentQuery, () => ({ ...used, ...total(used) }));
-  const isLong = () => asks >= mostAsks || workflowInfo().continueAsNewSuggested;
   const left = dayEndsAt + lingersMs - Date.now();
-  if (!(await condition(isLong, Math.max(1, left)))) return;
-  await condition(allHandlersFinished);
-  await continueAsNew<typeof tenantBudget>(dayEndsAt, used);
+  if (!(await condition(() => asks.isEnough, Math.max(1, left)))) return;
+  await continueAnswered<typeof tenantBudget>(dayEndsAt, used);
 }
 
 function grant(used: BudgetState, { call, tokens, cost, limits }: BudgetAsk): BudgetAnswer {

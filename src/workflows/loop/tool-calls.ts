@@ -1,5 +1,12 @@
 import { CancelledFailure, condition } from '@temporalio/workflow';
-import { callId, type CallPlan, type ModelTurn, type RunPlan, type Since } from '../../protocol/protocol.ts';
+import {
+  callId,
+  defaultResultBytes,
+  type CallPlan,
+  type ModelTurn,
+  type RunPlan,
+  type Since,
+} from '../../protocol/protocol.ts';
 import { Stopped } from '../people/control.ts';
 import { commandTask, delegate } from './delegation.ts';
 import type { Run } from './run.ts';
@@ -9,7 +16,6 @@ import { stoppedText, ToolCall } from './tool-call.ts';
 const mostInFlight = 32;
 /** Bytes of all results of one turn. */
 const turnBytes = 1024 * 1024;
-const defaultResultBytes = 64 * 1024;
 
 /** What the calls of a turn came to. */
 export interface CallOutcomes {

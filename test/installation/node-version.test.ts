@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
-const MODULE = new URL('../src/node-version.ts', import.meta.url).href;
-const GUARD = fileURLToPath(new URL('../scripts/require-node.cjs', import.meta.url));
+const MODULE = new URL('../../src/installation/node-version.ts', import.meta.url).href;
+const GUARD = fileURLToPath(new URL('../../scripts/require-node.cjs', import.meta.url));
 
 /** Runs both guards in a process that believes to be another version of Node. */
 function runAs(version: string, load: string) {

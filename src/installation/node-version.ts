@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 
-const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   engines: { node: string };
 };
 const needed = manifest.engines.node.replace(/^[^0-9]*/, '');
@@ -13,7 +13,7 @@ const [ownMajor = 0, ownMinor = 0] = process.versions.node.split('.').map(Number
 
 if (ownMajor < major || (ownMajor === major && ownMinor < minor)) {
   // Only the repository brings a Node along.
-  const scripts = existsSync(new URL('../tsconfig.json', import.meta.url))
+  const scripts = existsSync(new URL('../../tsconfig.json', import.meta.url))
     ? ', or start it with `npm start` or another npm script, which use the Node that `npm ci` brings along'
     : '';
   process.stderr.write(

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Semaphore } from '../../src/activities/history/semaphore.ts';
+import { Semaphore } from '../../src/bounded-work/semaphore.ts';
 
 /** A task that runs until it is told to end, and tells whether it has begun. */
 function gate() {
