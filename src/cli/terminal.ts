@@ -44,9 +44,9 @@ export function warn(line: string): void {
 
 type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 
-/** Text in a style, where the standard output is a terminal that wants colours. */
-export function styled(style: Style, text: string): string {
-  if (!process.stdout.isTTY || process.env['NO_COLOR']) return text;
+/** Text in a style, where what it is written to is a terminal that wants colours. */
+export function styled(style: Style, text: string, to: { isTTY?: boolean } = process.stdout): string {
+  if (!to.isTTY || process.env['NO_COLOR']) return text;
   const [open, close] = inspect.colors[style] ?? [0, 0];
   return `\u001B[${open}m${text}\u001B[${close}m`;
 }

@@ -175,7 +175,8 @@ async function connect(options: Parameters<typeof Connection.connect>[0]): Promi
 export class CadenzaClient {
   /** Temporal's own client, for everything that is not about agents. */
   readonly temporal: Client;
-  private readonly taskQueue: string;
+  /** Where runs are started, unless a start names another one. */
+  readonly taskQueue: string;
   private readonly closeOwn: () => Promise<void>;
   private readonly parts: ClientParts;
 
