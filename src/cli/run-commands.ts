@@ -5,8 +5,6 @@ import type { CadenzaClient } from '../client/client.ts';
 import type { RunHandle } from '../client/run-handle.ts';
 import { describeThrown } from '../failures.ts';
 import type { Json } from '../protocol.ts';
-import { describeEvent } from './describe-event.ts';
-import { LivePrinter } from './live-printer.ts';
 import { tellOfTrouble, warnWithoutWorkers } from './tell-of-trouble.ts';
 import { exitCodes, plain, printJson, printLine, printOutput, styled, UsageError, warn } from './terminal.ts';
 
@@ -107,30 +105,4 @@ async function waitFor(run: RunHandle<Json>, json: boolean): Promise<number> {
     else warn(styled('red', plain(`${type ?? 'the run ended'}: ${message}`)));
     return exitCodes.failed;
   }
-}
-
-/** Prints what happens in a run until it ends. */
-export async function watch(
-  client: CadenzaClient,
-  id: string,
-  { json }: { json?: boolean },
-): Promise<number> {
-  let code: number = exitCodes.ok;
-  // What is written bit by bit is for people at a terminal.
-  const text = !json && process.stdout.isTTY;
-  const live = new LivePrinter((piece) => styled('dim', piece));
-  let talks = false;
-  for await (const event of client.get(id).events({ text })) {
-    talks ||= event.type === 'message';
-    if (json) printJson(event);
-    else if (event.type === 'text') live.write({ workflowId: id, ...event });
-    else {
-      if (live.isWriting) printLine();
-      live.end();
-      const line = describeEvent(event, undefined, talks);
-      if (line !== undefined) printLine(`${styled('dim', event.at.toISOString().slice(11, 19))} ${line}`);
-    }
-    if (event.type === 'ended') code = exitCodes.failed;
-  }
-  return code;
 }

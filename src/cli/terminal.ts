@@ -1,4 +1,5 @@
 import { inspect, stripVTControlCharacters } from 'node:util';
+import { InvalidArgumentError } from 'commander';
 import type { Json } from '../protocol.ts';
 
 /** A mistake of whoever types: said in one line, without a stack. */
@@ -64,11 +65,17 @@ export function printTable(head: string[], rows: string[][]): void {
   for (const row of rows) printLine(lined(row));
 }
 
-/** JSON as somebody typed it; throws a {@link UsageError} that names the option. */
-export function parseJson(text: string, what: string): Json {
+/** JSON as somebody typed it; throws a {@link UsageError} that names the option and shows an example. */
+export function parseJson(text: string, what: string, example = `'{"amount": 5}' or '"text"'`): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
-    throw new UsageError(`${what} must be JSON, such as '{"amount": 5}' or '"text"'`);
+    throw new UsageError(`${what} must be JSON, such as ${example}`);
   }
+}
+
+/** The value of an option that takes a number from 1 on. */
+export function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.');
+  return Number(text);
 }

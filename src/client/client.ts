@@ -329,6 +329,11 @@ export class CadenzaClient {
     });
   }
 
+  /** Whether the client has an archive that it can write to. */
+  get hasArchive(): boolean {
+    return this.parts.store !== undefined;
+  }
+
   /**
    * Archives the closed runs of a chain that the workers did not archive: ended from outside, or from before there was an archive. Returns
    * where they are; a run that is open is left out. Throws a `TypeError` where the client has no archive.
