@@ -170,6 +170,11 @@ export const developmentSchema = z.object({
     description: 'Folder in which a development server keeps its runs.',
     default: '`.cadenza`',
   }),
+  CADENZA_DEVELOPMENT: documented(z.string().optional(), {
+    description:
+      'Set by `cadenza dev` for its worker, which then logs only what goes wrong and what tools log.',
+    default: 'not set',
+  }),
 });
 
 /** The checked settings of a worker process. */

@@ -41,7 +41,7 @@ export async function providerLimiter(state?: LimiterState): Promise<void> {
   const isLong = () => asks >= most || workflowInfo().continueAsNewSuggested;
   for (;;) {
     const before = asks;
-    if (await condition(isLong, idleMs)) {
+    if (await condition(isLong, idleMs, { summary: 'ends if nobody asks' })) {
       await condition(allHandlersFinished);
       await continueAsNew<typeof providerLimiter>(pool.state);
     }

@@ -47,7 +47,7 @@ export async function tenantBudget(dayEndsAt: number, state?: BudgetState): Prom
   setHandler(spentQuery, () => ({ ...used, ...total(used) }));
   const isLong = () => asks >= mostAsks || workflowInfo().continueAsNewSuggested;
   const left = dayEndsAt + lingersMs - Date.now();
-  if (!(await condition(isLong, Math.max(1, left)))) return;
+  if (!(await condition(isLong, Math.max(1, left), { summary: 'until the day is over' }))) return;
   await condition(allHandlersFinished);
   await continueAsNew<typeof tenantBudget>(dayEndsAt, used);
 }
