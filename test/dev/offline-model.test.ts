@@ -307,3 +307,16 @@ test('whoever asks nothing is told what may be asked', async () => {
   expect(text).toContain('- find_order: Looks up an order by its number.');
   expect(text).toContain('stand-in');
 });
+
+test('the head of a table states nothing, and is not quoted', async () => {
+  const lines = ['| firing | how long a firing takes |', '|---|---|', '| bisque firing | takes nine hours |'];
+  const tools: Tools = {
+    find_text: {
+      description: 'Finds passages in the documents',
+      input: z.object({ query: z.string() }),
+      execute: () => [{ path: 'kiln.md', line: 1, text: lines.join('\n') }],
+    },
+  };
+  const { text } = await converse({ user: 'How long does a bisque firing take?', tools });
+  expect(text).toBe('bisque firing | takes nine hours [kiln.md:3]');
+});
