@@ -5,6 +5,7 @@ import type { RunTotals } from '../protocol/protocol.ts';
 import type { WaitingCall } from '../client/waiting-call.ts';
 import type { SearchStatus } from '../visibility/search-attributes.ts';
 import { describeEvent } from './describe-event.ts';
+import { describeTime } from './describe-time.ts';
 import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import { readTree, type RunTree } from './run-tree.ts';
 import { hasSearchAttributes } from './setup-command.ts';
@@ -91,6 +92,8 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
     if (runs.length === most) break;
     runs.push(run);
   }
+  // The server gives those that are open before the others.
+  runs.sort((one, other) => other.startedAt.getTime() - one.startedAt.getTime());
   const spent = usage
     ? await someAtATime(askedTogether, runs, async (run) => await usageOf(client, run))
     : [];
@@ -110,13 +113,15 @@ async function usageOf(client: CadenzaClient, { workflowId, runId }: ListedRun) 
 }
 
 function rowOf({ agent = '-', state, startedAt, workflowId }: ListedRun, more: string[]): string[] {
-  return [agent, state.toLowerCase(), startedAt.toISOString().slice(0, 19), ...more, workflowId].map(plain);
+  return [agent, state.toLowerCase(), describeTime(startedAt), ...more, workflowId].map(plain);
 }
 
 /** Turns, tokens and cost; what nobody can say is unknown, and not 0. */
 function columnsOf(spent: RunTotals | undefined): string[] {
   if (!spent) return ['unknown', 'unknown', 'unknown'];
   const { turns, usage, cost } = spent;
+  // Nothing was asked: no price is known to be 0.
+  if (turns === 0) return ['0', '-', '-'];
   const known = { cost: cost ?? 0, priced: cost !== null };
   return [String(turns), describeTokens(usage), describeCost(known)];
 }
@@ -155,7 +160,9 @@ function showText(tree: RunTree, indent: string): void {
   printLine(
     styled(
       'dim',
-      `${tree.state.toLowerCase()}, ${spent.turns} turns, tokens: ${describeTokens(spent.usage)}, cost: ${describeCost(spent)}`,
+      spent.turns === 0
+        ? `${tree.state.toLowerCase()}, no turns`
+        : `${tree.state.toLowerCase()}, ${spent.turns} ${spent.turns === 1 ? 'turn' : 'turns'}, tokens: ${describeTokens(spent.usage)}, cost: ${describeCost(spent)}`,
     ),
   );
 }
@@ -215,5 +222,5 @@ function describeCall({
       : 'waits for leave to run';
   const head = `${styled('bold', plain(id))}\n  ${plain(agent)}: ${styled('cyan', plain(tool))} ${brief(input, 400)}`;
   const whom = escalatedTo === undefined ? '' : `, gone to ${plain(escalatedTo)},`;
-  return `${head}\n  ${styled('yellow', what)}${whom} since ${since.toISOString().slice(0, 19)}`;
+  return `${head}\n  ${styled('yellow', what)}${whom} since ${describeTime(since)}`;
 }

@@ -157,7 +157,8 @@ async function withTracing(interceptors: ClientOptions['interceptors']): Promise
 export class CadenzaClient {
   /** Temporal's own client, for everything that is not about agents. */
   readonly temporal: Client;
-  private readonly taskQueue: string;
+  /** Where runs are started, unless a start names another one. */
+  readonly taskQueue: string;
   private readonly closeOwn: () => Promise<void>;
   private readonly parts: ClientParts;
 
@@ -308,6 +309,11 @@ export class CadenzaClient {
       archive,
       archiveOnly: true,
     });
+  }
+
+  /** Whether the client has an archive that it can write to. */
+  get hasArchive(): boolean {
+    return this.parts.store !== undefined;
   }
 
   /**

@@ -75,6 +75,8 @@ export interface CadenzaOptions {
   budgets?: TenantBudgets;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
+  /** A worker that people stop and start as they work on its agents: a drain that is short is meant to be, and not warned of. Default `false`. */
+  development?: boolean;
 }
 
 const names: Record<keyof CadenzaOptions, true> = {
@@ -93,6 +95,7 @@ const names: Record<keyof CadenzaOptions, true> = {
   redact: true,
   budgets: true,
   transcripts: true,
+  development: true,
 };
 
 /** Cadenza's options among others, without those that are `undefined`, and the others. */

@@ -109,7 +109,7 @@ export class CadenzaPlugin extends SimplePlugin {
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
     const registry = createRegistry(this.cadenza.agents);
-    warnOfShortDrain(registry, options.shutdownGraceTime);
+    if (!this.cadenza.development) warnOfShortDrain(registry, options.shutdownGraceTime);
     const { tracing } = this.cadenza;
     const providers = new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers);
     const dataConverter = withStorage(

@@ -56,6 +56,6 @@ export async function archiveRun(request: ArchiveRequest): Promise<ArchiveOutcom
     const outcome = await storeArchive(request);
     if (!('open' in outcome)) return outcome;
     if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof archiveRun>(request);
-    await sleep(waitMs);
+    await sleep(waitMs, { summary: 'until the run is looked at again: it is open' });
   }
 }

@@ -40,7 +40,7 @@ export async function concurrencySlots(state?: SlotsState): Promise<void> {
     await slots.settle();
     if (asks.isEnough) await continueAnswered<typeof concurrencySlots>(slots.state);
     const wait = slots.isContended ? lookMs : slots.isEmpty ? idleMs : idleLookMs;
-    if (await condition(() => slots.changed, wait)) {
+    if (await condition(() => slots.changed, wait, { summary: 'until the slots are looked at' })) {
       lookMs = firstLookMs / 2;
       continue;
     }

@@ -35,7 +35,7 @@ export async function providerLimiter(state?: LimiterState): Promise<void> {
   });
   for (;;) {
     const before = asks.count;
-    if (await condition(() => asks.isEnough, idleMs))
+    if (await condition(() => asks.isEnough, idleMs, { summary: 'ends if nobody asks' }))
       await continueAnswered<typeof providerLimiter>(pool.state);
     pool.lapse(Date.now());
     if (asks.count === before && pool.idle) return;

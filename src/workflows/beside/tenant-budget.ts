@@ -36,7 +36,8 @@ export async function tenantBudget(dayEndsAt: number, state?: BudgetState): Prom
   setHandler(chargeSignal, (charge) => settle(used, charge));
   setHandler(spentQuery, () => ({ ...used, ...total(used) }));
   const left = dayEndsAt + lingersMs - Date.now();
-  if (!(await condition(() => asks.isEnough, Math.max(1, left)))) return;
+  if (!(await condition(() => asks.isEnough, Math.max(1, left), { summary: 'until the day is over' })))
+    return;
   await continueAnswered<typeof tenantBudget>(dayEndsAt, used);
 }
 

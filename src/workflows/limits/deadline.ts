@@ -81,7 +81,7 @@ export class Deadline {
 
   private async wait(timer: CancellationScope, milliseconds: number): Promise<void> {
     try {
-      await timer.run(async () => await sleep(milliseconds));
+      await timer.run(async () => await sleep(milliseconds, { summary: 'deadline: the run ends' }));
     } catch (thrown) {
       if (isCancellation(thrown)) return;
       throw thrown;

@@ -98,7 +98,9 @@ export class Leases {
         kind,
         request,
       });
-      await condition(() => this.answers.has(request), patienceMs);
+      await condition(() => this.answers.has(request), patienceMs, {
+        summary: 'the run above is asked for more',
+      });
     } catch {
       // A parent that has ended lends nothing.
     }

@@ -143,7 +143,7 @@ export class ToolCall {
         repeatable: this.plan.effect !== 'once',
       });
       if (outcome !== 'again') return outcome;
-      await sleep(offerPauseMs);
+      await sleep(offerPauseMs, { summary: 'until the call is offered again' });
     }
   }
 

@@ -197,7 +197,9 @@ export class Approvals {
     while (clock.waited < milliseconds) {
       if (this.run.control.paused) await condition(() => done() || !this.run.control.paused);
       const from = Date.now();
-      const over = await condition(() => done() || this.run.control.paused, milliseconds - clock.waited);
+      const over = await condition(() => done() || this.run.control.paused, milliseconds - clock.waited, {
+        summary: 'a person is to decide on a call',
+      });
       clock.waited = over ? clock.waited + Date.now() - from : milliseconds;
       if (done()) return true;
       if (!over) return false;

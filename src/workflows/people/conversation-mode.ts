@@ -157,7 +157,10 @@ export class ConversationMode {
     // Nobody is idle while another agent works for them.
     while (this.background.busy && !awake()) await condition(() => awake() || !this.background.busy);
     if (idleTimeoutMs === undefined) await condition(awake);
-    else if (!(await condition(awake, idleTimeoutMs))) return 'over';
+    else if (
+      !(await condition(awake, idleTimeoutMs, { summary: 'idle: the conversation ends if nobody writes' }))
+    )
+      return 'over';
     if (asked()) return 'asked';
     return over() ? 'over' : 'woken';
   }
