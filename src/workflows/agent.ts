@@ -20,15 +20,15 @@ import { askedFor } from './repeats.ts';
 import { Rules } from './rules.ts';
 import type { Run } from './run.ts';
 import { whileHolding } from './slot.ts';
+import { startProblem } from './start-problem.ts';
 import { countEnd, countStart } from './run-metrics.ts';
 import { runToolCalls } from './tool-calls.ts';
 import { Visibility } from './visibility.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
 export async function agent(start: AgentStart): Promise<RunResult> {
-  // Anybody may start it, from the Web UI with anything or nothing.
-  if (typeof (start as AgentStart | null | undefined)?.agent !== 'string')
-    throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
+  const problem = startProblem(start);
+  if (problem !== undefined) throw failure('InvalidInput', problem);
   const run = newRun(start);
   const since = beginning(start);
   const isContinued = start.continued !== undefined;
