@@ -308,12 +308,9 @@ export class RunHandle<Output> {
       ...(by !== undefined && { by }),
     };
     // The rules have their ids by now: made twice, the change is made once.
-    return await acrossContinueAsNew(
-      async () =>
-        await this.handle.executeUpdate<PolicyRule[], [PolicyChange]>(names.changePolicy, {
-          args: [argument],
-        }),
-    );
+    const update = async () =>
+      await this.handle.executeUpdate<PolicyRule[], [PolicyChange]>(names.changePolicy, { args: [argument] });
+    return await acrossContinueAsNew(update);
   }
 
   private async withArguments(approval: PendingApproval): Promise<WaitingCall> {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import type { RunHandle } from 'cadenza/client';
 import type { HistoryEvent } from '../../src/transcript/history-events.ts';
-import { createModelServer } from '../../src/testing/model-server.ts';
+import type { ModelServerOptions } from '../../src/testing/model-server.ts';
 import { startHarness, type Harness } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
 
@@ -33,7 +33,7 @@ const pay = defineTool({
 const worker = defineAgent({ name: 'worker', instructions: 'Work.', tools: [fail, pay] });
 
 /** What the run is asked is what its model does: it fails, is away for an hour, or asks for the tool of that name. */
-const respond: Parameters<typeof createModelServer>[0]['respond'] = ({ messages }) => {
+const respond: ModelServerOptions['respond'] = ({ messages }) => {
   const asked = messages[1]?.content as string;
   if (asked === 'away') return { status: 503, headers: { 'retry-after': '3600' } };
   if (asked === 'answer') return { text: 'answered' };

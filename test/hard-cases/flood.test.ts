@@ -1,11 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import { createModelServer } from '../../src/testing/model-server.ts';
-import { fillHistory } from '../support/flood.ts';
-import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
 
 const signals = 25_000;
@@ -75,69 +73,6 @@ test(
     let continued = 0;
     for await (const event of run.events()) if (event.type === 'continued') continued += 1;
     expect(continued).toBeGreaterThanOrEqual(2);
-  },
-);
-
-test(
-  'T9: messages by update are refused by name where 1,000 wait or 1,800 have come, and taken again once the run has continued',
-  { timeout: 300_000 },
-  async () => {
-    const gates = [gate(), gate(), gate()];
-    const atWork: number[] = [];
-    const work = defineTool({
-      name: 'work',
-      description: 'Works until it is let go.',
-      input: z.object({ part: z.number() }),
-      effect: 'read',
-      async execute({ part }) {
-        atWork.push(part);
-        await gates[part]?.opened;
-        return 'done';
-      },
-    });
-    const worker = defineAgent({
-      name: 'worker',
-      instructions: 'Work.',
-      tools: [work],
-      contextWindow: 1_000_000,
-    });
-    await using harness = await startHarness({
-      agents: [worker],
-      respond: ({ messages }) => {
-        const part = messages.filter(({ role }) => role === 'tool').length;
-        return part < gates.length
-          ? { toolCalls: [{ name: 'work', arguments: { part } }] }
-          : {
-              text: `heard ${new Set(messages.map(messageText).filter((text) => text.startsWith('m-'))).size}`,
-            };
-      },
-    });
-    const run = await harness.client.start(worker, 'Begin.');
-    const handle = harness.client.temporal.workflow.getHandle(run.workflowId);
-    const isAt = async (part: number) => await vi.waitFor(() => expect(atWork).toContain(part), 60_000);
-    const say = async (index: number) =>
-      void (await handle.executeUpdate('message', { args: [{ id: `u-${index}`, text: `m-${index}` }] }));
-    const sayAll = async (from: number, to: number) =>
-      await inParallel(8, to - from, async (index) => await say(from + index));
-    const refused = (why: RegExp) => ({
-      cause: { type: 'MessageRefused', message: expect.stringMatching(why) as string },
-    });
-
-    await isAt(0);
-    await sayAll(0, 1_000);
-    await expect(say(1_000)).rejects.toMatchObject(refused(/too many messages wait/));
-    gates[0]?.open();
-    await isAt(1);
-    await sayAll(1_000, 1_800);
-    await expect(say(1_800)).rejects.toMatchObject(refused(/too many came in this turn/));
-    // So that the next turn begins in another run.
-    await fillHistory(harness.client, run.workflowId);
-    gates[1]?.open();
-    await isAt(2);
-    expect((await run.status()).runId).not.toBe(run.runId);
-    await say(1_800);
-    gates[2]?.open();
-    expect((await run.result()).output).toBe('heard 1801');
   },
 );
 
