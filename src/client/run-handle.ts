@@ -31,6 +31,7 @@ import { createPayloadReader, type PayloadReader } from '../transcript/payload-r
 import { readInheritance, readTranscript, type TranscriptSource } from '../transcript/read-transcript.ts';
 import { RecordReader } from '../transcript/records.ts';
 import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
+import { acrossContinueAsNew } from './across-continue-as-new.ts';
 import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
 import { rewindRun, type RewindOptions } from './rewind.ts';
@@ -306,9 +307,10 @@ export class RunHandle<Output> {
       remove: [...remove],
       ...(by !== undefined && { by }),
     };
-    return await this.handle.executeUpdate<PolicyRule[], [PolicyChange]>(names.changePolicy, {
-      args: [argument],
-    });
+    // The rules have their ids by now: made twice, the change is made once.
+    const update = async () =>
+      await this.handle.executeUpdate<PolicyRule[], [PolicyChange]>(names.changePolicy, { args: [argument] });
+    return await acrossContinueAsNew(update);
   }
 
   private async withArguments(approval: PendingApproval): Promise<WaitingCall> {

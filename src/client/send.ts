@@ -1,7 +1,6 @@
 import {
   WithStartWorkflowOperation,
   WorkflowExecutionAlreadyStartedError,
-  WorkflowNotFoundError,
   WorkflowUpdateFailedError,
   type Client,
 } from '@temporalio/client';
@@ -12,6 +11,7 @@ import type { Duration } from '../protocol/duration.ts';
 import { failure } from '../protocol/failures.ts';
 import { messageProblem } from '../protocol/message-problem.ts';
 import { names, type AgentStart, type Features, type UserMessage } from '../protocol/protocol.ts';
+import { acrossContinueAsNew } from './across-continue-as-new.ts';
 import { priorityOf } from './priority.ts';
 import type { Answer } from './answers.ts';
 
@@ -33,9 +33,6 @@ export interface SentMessage {
   /** Waits for the answer. Throws `MessageUnanswered` where the run ends without one. */
   reply: (options?: { signal?: AbortSignal }) => Promise<Answer>;
 }
-
-/** Whether a message met the end of one run of a chain, the next of which will take it. */
-const mostAttempts = 5;
 
 /** Says something in a conversation, which begins with it where there is none: one call, whatever the sender knows. */
 export async function sendMessage(
@@ -64,7 +61,8 @@ export async function sendMessage(
   const open = idleTimeout === undefined ? {} : { idleTimeoutMs: msToNumber(idleTimeout) };
   const argument: AgentStart = { ...start, open, ...(features && { features }) };
   const priority = priorityOf(options);
-  for (let attempt = 1; ; attempt += 1) {
+  const send = async () => {
+    // One operation starts one workflow.
     const operation = new WithStartWorkflowOperation(names.workflow, {
       workflowId: conversationId,
       taskQueue,
@@ -75,31 +73,23 @@ export async function sendMessage(
       ...(priority && { priority }),
       staticSummary: `conversation with ${agent}`,
     });
-    try {
-      const { turn } = await client.workflow.executeUpdateWithStart<
-        (start: AgentStart) => Promise<unknown>,
-        { turn: number },
-        [UserMessage]
-      >(names.message, { args: [message], updateId: messageId, startWorkflowOperation: operation });
-      return { messageId, turn, workflowId: conversationId };
-    } catch (thrown) {
-      if (thrown instanceof WorkflowExecutionAlreadyStartedError)
-        throw failure(
-          'ConversationClosed',
-          `the conversation "${conversationId}" has ended; begin another one under an id of its own`,
-          { cause: thrown },
-        );
-      if (thrown instanceof WorkflowUpdateFailedError && thrown.cause) throw thrown.cause;
-      if (!metTheEnd(thrown) || attempt >= mostAttempts) throw thrown;
-    }
+    return await client.workflow.executeUpdateWithStart<
+      (start: AgentStart) => Promise<unknown>,
+      { turn: number },
+      [UserMessage]
+    >(names.message, { args: [message], updateId: messageId, startWorkflowOperation: operation });
+  };
+  try {
+    const { turn } = await acrossContinueAsNew(send);
+    return { messageId, turn, workflowId: conversationId };
+  } catch (thrown) {
+    if (thrown instanceof WorkflowExecutionAlreadyStartedError)
+      throw failure(
+        'ConversationClosed',
+        `the conversation "${conversationId}" has ended; begin another one under an id of its own`,
+        { cause: thrown },
+      );
+    if (thrown instanceof WorkflowUpdateFailedError && thrown.cause) throw thrown.cause;
+    throw thrown;
   }
-}
-
-/** Whether the run ended, or continued as new, while the message was on its way. */
-function metTheEnd(thrown: unknown): boolean {
-  if (thrown instanceof WorkflowNotFoundError) return true;
-  const { message, cause } = thrown as Error;
-  return /already completed|is closing|completed workflow|in failed state/i.test(
-    `${message} ${(cause as Error | undefined)?.message}`,
-  );
 }

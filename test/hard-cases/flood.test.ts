@@ -11,7 +11,7 @@ const updates = 500;
 
 test(
   'P10: 25,000 signals and a flood of updates across several continue-as-news: none is lost, none counts twice',
-  { timeout: 400_000 },
+  { timeout: 900_000 },
   async () => {
     const look = defineTool({
       name: 'look',

@@ -55,10 +55,12 @@ afterAll(async () => {
 });
 
 describe('a worker killed with -9', () => {
-  test('in a model call: another worker asks again, and the run ends as an undisturbed one does', async ({
+  test('R5: in a model call: another worker asks again, and the run ends as an undisturbed one does, but for a call that is unconfirmed', async ({
     annotate,
   }) => {
-    expect((await interrupted.model.result()).output).toEqual(undisturbed.model);
+    const result = await interrupted.model.result();
+    expect(result.output).toEqual(undisturbed.model);
+    expect(result).toMatchObject({ turns: 3, unconfirmed: { calls: 1 } });
     const asked = requestsOf('model');
     expect(asked.map(({ turn }) => turn)).toEqual([1, 2, 2, 3]);
     await noticed(asked[2]?.at, annotate);

@@ -14,30 +14,39 @@ export interface TemporalForTests {
   readonly client: Client;
 }
 
-let connected: Promise<TemporalForTests> | undefined;
+let connected: ReturnType<typeof connectTo> | undefined;
 
 /** Connects to the server of the test run, once for each test file, and disconnects after the file's last test. */
 export function connectToTemporal(): Promise<TemporalForTests> {
   return (connected ??= connect());
 }
 
-async function connect(): Promise<TemporalForTests> {
+async function connect(): ReturnType<typeof connectTo> {
   return await connectTo(inject('temporalAddress'));
 }
 
-/** Connects to a server, which is to be closed by whoever asked. */
-export async function connectTo(address: string): Promise<TemporalForTests> {
+/** Connects to a server, until whoever asked disposes of it. */
+export async function connectTo(address: string): Promise<TemporalForTests & AsyncDisposable> {
   const namespace = 'default';
   const [connection, nativeConnection] = await Promise.all([
     Connection.connect({ address, channelArgs: { 'grpc.max_receive_message_length': MAX_RECEIVE_BYTES } }),
     NativeConnection.connect({ address }),
   ]);
-  return { address, namespace, connection, nativeConnection, client: new Client({ connection, namespace }) };
+  return {
+    address,
+    namespace,
+    connection,
+    nativeConnection,
+    client: new Client({ connection, namespace }),
+    async [Symbol.asyncDispose]() {
+      await connection.close();
+      await nativeConnection.close();
+    },
+  };
 }
 
 afterAll(async () => {
   const temporal = await connected;
   connected = undefined;
-  await temporal?.connection.close();
-  await temporal?.nativeConnection.close();
+  await temporal?.[Symbol.asyncDispose]();
 });

@@ -7,6 +7,7 @@ import type { ModelServerReply, ModelServerRequest } from '../../src/testing/mod
 import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
+import { eventsOf } from '../support/histories.ts';
 
 const echo = defineAgent({ name: 'echo', instructions: 'Repeat.' });
 
@@ -77,6 +78,35 @@ test('P6: another agent, an empty text and an input that is no text are refused 
   await expect(reply()).rejects.toMatchObject({ type: 'MessageUnanswered' });
 });
 
+test('P6: a message counts as sent when it is in the history, and one to a conversation that is closed is refused by name', async () => {
+  const asked = gate();
+  const goOn = gate();
+  await using harness = await startHarness({
+    agents: [echo],
+    respond: async (request) => {
+      asked.open();
+      await goOn.opened;
+      return everything(request);
+    },
+  });
+  const { client } = harness;
+  const id = conversation();
+  await client.send(echo, id, 'one');
+  await asked.opened;
+  const sent = await client.send(echo, id, 'two', { messageId: 'second' });
+  // The model is still at the first one.
+  expect(sent).toMatchObject({ messageId: 'second', turn: 2, workflowId: id });
+  const stored = (await eventsOf(client, id)).flatMap(
+    (event) => event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest?.meta?.updateId ?? [],
+  );
+  expect(stored).toContain('second');
+  goOn.open();
+  expect(await sent.reply()).toMatchObject({ turn: 2 });
+  await client.get(id).close();
+  await client.get(id).result();
+  await expect(client.send(echo, id, 'three')).rejects.toMatchObject({ type: 'ConversationClosed' });
+});
+
 test('a conversation ends by itself when nobody says anything for its idle timeout', async () => {
   await using harness = await startHarness({ agents: [echo], respond: everything });
   const id = conversation();
@@ -93,22 +123,26 @@ test('a conversation ends by itself when nobody says anything for its idle timeo
   for (const summary of told) expect(summary).toContain('idle');
 });
 
-test('P3 P4: a conversation continues as new while it is idle, and its answers and ids survive', async () => {
-  await using harness = await startHarness({ agents: [echo], respond: everything });
-  const { client } = harness;
-  const id = conversation();
-  const first = await client.send(echo, id, 'one', { messageId: 'first' });
-  await first.reply();
-  const { runId } = await client.get(id).status();
-  await fillHistory(client, id);
-  await expect.poll(async () => (await client.get(id).status()).runId, { timeout: 30_000 }).not.toBe(runId);
-  // Idle, and not asked again.
-  expect(harness.server.requests).toHaveLength(1);
-  await client.send(echo, id, 'one', { messageId: 'first' });
-  const second = await client.send(echo, id, 'two');
-  expect(await second.reply()).toMatchObject({ output: 'U:one A:U:one U:two|', turn: 2 });
-  expect(await client.get(id).replyTo('first')).toMatchObject({ turn: 1 });
-});
+test(
+  'P3 P4: a conversation continues as new while it is idle, and its answers and ids survive',
+  { timeout: 180_000 },
+  async () => {
+    await using harness = await startHarness({ agents: [echo], respond: everything });
+    const { client } = harness;
+    const id = conversation();
+    const first = await client.send(echo, id, 'one', { messageId: 'first' });
+    await first.reply();
+    const { runId } = await client.get(id).status();
+    await fillHistory(client, id);
+    await expect.poll(async () => (await client.get(id).status()).runId, { timeout: 60_000 }).not.toBe(runId);
+    // Idle, and not asked again.
+    expect(harness.server.requests).toHaveLength(1);
+    await client.send(echo, id, 'one', { messageId: 'first' });
+    const second = await client.send(echo, id, 'two');
+    expect(await second.reply()).toMatchObject({ output: 'U:one A:U:one U:two|', turn: 2 });
+    expect(await client.get(id).replyTo('first')).toMatchObject({ turn: 1 });
+  },
+);
 
 test('a conversation has a limit on turns for each answer', async () => {
   const look = defineTool({

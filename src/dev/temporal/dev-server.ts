@@ -47,6 +47,8 @@ export interface DevServerOptions {
   readonly dataFile?: string;
   /** Without one the log is kept only to explain a failed start. */
   readonly logFile?: string;
+  /** Further settings of the server, `name=value`. */
+  readonly settings?: readonly string[];
   /** The port to take if it is free; any other if it is not, or if this is undefined. */
   readonly port?: number | undefined;
   readonly leash?: NonNullable<LeashedCommand['leash']>;
@@ -121,7 +123,7 @@ export async function waitWhile(isThere: () => boolean): Promise<boolean> {
 }
 
 function spawnServer(options: DevServerOptions, port: number, uiPort: number, log: number): LeashedProcess {
-  const { cli, env, namespace, ui, dataFile, leash } = options;
+  const { cli, env, namespace, ui, dataFile, settings = [], leash } = options;
   return spawnLeashed({
     command: cli,
     args: [
@@ -133,7 +135,7 @@ function spawnServer(options: DevServerOptions, port: number, uiPort: number, lo
       ui ? `--ui-port=${uiPort}` : '--headless',
       ...(namespace === 'default' ? [] : [`--namespace=${namespace}`]),
       ...(dataFile === undefined ? [] : [`--db-filename=${dataFile}`]),
-      ...DYNAMIC_CONFIG.map((value) => `--dynamic-config-value=${value}`),
+      ...[...DYNAMIC_CONFIG, ...settings].map((value) => `--dynamic-config-value=${value}`),
     ],
     env: Object.fromEntries(
       SERVER_ENV.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),

@@ -29,14 +29,14 @@ import { Rules } from '../people/rules.ts';
 import type { Run } from './run.ts';
 import { whileHolding } from '../limits/slot.ts';
 import { countEnd, countStart } from '../observe/run-metrics.ts';
+import { startProblem } from './start-problem.ts';
 import { runToolCalls } from './tool-calls.ts';
 import { Visibility } from '../observe/visibility.ts';
 
 /** One agent's run: asks the model, does what it decides, and again, until there is an output or a limit is reached. */
 export async function agent(start: AgentStart): Promise<RunResult> {
-  // Anybody may start it, from the Web UI with anything or nothing.
-  if (typeof (start as AgentStart | null | undefined)?.agent !== 'string')
-    throw failure('InvalidInput', 'the workflow needs one argument: { agent, input }');
+  const problem = startProblem(start);
+  if (problem !== undefined) throw failure('InvalidInput', problem);
   const run = newRun(start);
   const since = beginning(start);
   const isContinued = start.continued !== undefined;

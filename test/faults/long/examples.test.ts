@@ -20,6 +20,7 @@ import { startScene, type Scene } from '../../support/faults/scene.ts';
 import { seeded } from '../../support/faults/seeded.ts';
 
 const timeout = 900_000;
+const heldReportWorker = new URL('../../support/processes/held-report-worker.ts', import.meta.url);
 const example = (name: string) => new URL(`../../../examples/${name}/worker.ts`, import.meta.url);
 
 /** When a worker is killed that asks the model: while it waits for the answer, or a moment after it was sent. */
@@ -27,10 +28,10 @@ type Moment = 'in the call' | 'after the call';
 
 /** A scene whose worker is killed at every request that the model has not had before, and another one is started. */
 class Killing {
-  kills = 0;
   /** Nothing is killed before the undisturbed run is over. */
   isOn = false;
   private readonly known = new Set<string>();
+  private readonly killings: Promise<void>[] = [];
   private readonly random = seeded(17);
   private readonly moment: Moment;
   private readonly program: URL;
@@ -48,60 +49,117 @@ class Killing {
       if (!this.isOn || this.known.has(key)) return answer(request);
       this.known.add(key);
       const isWaiting = this.moment === 'in the call';
-      void delay(isWaiting ? 0 : this.random() * 150).then(async () => await this.kill());
+      const moment = delay(isWaiting ? 0 : this.random() * 150);
+      this.killings.push(moment.then(async () => await this.kill()));
       return isWaiting ? { hang: true } : answer(request);
     };
   }
 
+  /** Waits for the last of them, which may come when the run is over; returns how many there were. */
+  async over(): Promise<number> {
+    await Promise.all(this.killings);
+    return this.killings.length;
+  }
+
   private async kill(): Promise<void> {
     const { workers } = this.scene;
-    this.kills += 1;
     workers.at(-1)?.kill('SIGKILL');
     await this.scene.worker({ program: this.program });
   }
+}
+
+function folderOfDocuments() {
+  const folder = mkdtempSync(join(tmpdir(), 'cadenza-report-'));
+  const lines = [
+    '# Retries',
+    '',
+    'A failed call is retried three times.',
+    '',
+    'After the third time the run fails.',
+  ];
+  writeFileSync(join(folder, 'guide.md'), lines.join('\n'));
+  return { folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+async function reportOf(scene: Scene, workflowId: string) {
+  const question = 'How often is a failed call retried?';
+  return await (await startReport(scene.client, { question }, { workflowId })).result();
 }
 
 test.each(['in the call', 'after the call'] as const)(
   'a report whose worker is killed at every model call, %s, is the report that an undisturbed one is',
   { timeout },
   async (moment) => {
-    const folder = mkdtempSync(join(tmpdir(), 'cadenza-report-'));
-    const lines = [
-      '# Retries',
-      '',
-      'A failed call is retried three times.',
-      '',
-      'After the third time the run fails.',
-    ];
-    writeFileSync(join(folder, 'guide.md'), lines.join('\n'));
+    using library = folderOfDocuments();
     const killing = new Killing(moment, example('research-report'));
     await using server = await startOwnServer();
     await using scene = await startScene({
       agents: 'own-agents.ts',
       address: server.address,
-      env: { RESEARCH_DOCS: folder },
+      env: { RESEARCH_DOCS: library.folder },
       respond: killing.respond(respondByRules),
     });
     killing.scene = scene;
     await scene.worker({ program: example('research-report') });
-    const report = async (workflowId: string) => {
-      const run = await startReport(
-        scene.client,
-        { question: 'How often is a failed call retried?' },
-        { workflowId },
-      );
-      return await run.result();
-    };
-    const undisturbed = await report('undisturbed');
+    const undisturbed = await reportOf(scene, 'undisturbed');
     scene.model.requests.length = 0;
     killing.isOn = true;
-    const { usage, ...disturbed } = await report('disturbed');
+    const { usage, ...disturbed } = await reportOf(scene, 'disturbed');
     const { usage: _usage, ...expected } = undisturbed;
     expect(disturbed).toEqual(expected);
     expect(usage.output).toBe(undisturbed.usage.output);
-    expect(killing.kills).toBeGreaterThanOrEqual(undisturbed.turns);
+    expect(await killing.over()).toBeGreaterThanOrEqual(undisturbed.turns);
     await expectNothingFinishedRepeated(scene, 'disturbed');
-    rmSync(folder, { recursive: true, force: true });
+  },
+);
+
+/** Kills the worker whenever a call stays in it that has not stayed before, and starts another one; returns the names of the calls. */
+async function killWhereCallsStay(scene: Scene, moment: string, signal: AbortSignal): Promise<string[]> {
+  const stays = () => scene.ledger.entries.filter(({ tool }) => tool.startsWith('stays in '));
+  let killed: number | undefined;
+  while (!signal.aborted) {
+    const last = stays().at(-1);
+    if (last !== undefined && last.pid !== killed) {
+      killed = last.pid;
+      scene.workers.at(-1)?.kill('SIGKILL');
+      await scene.worker({ program: heldReportWorker, env: { TEST_MOMENT: moment } });
+    }
+    await delay(100);
+  }
+  return stays().map(({ tool }) => tool.slice('stays in '.length));
+}
+
+test.each(['before', 'after'] as const)(
+  'a report whose worker is killed in every tool call and activity, %s it has done its work, is the report that an undisturbed one is',
+  { timeout },
+  async (moment) => {
+    using library = folderOfDocuments();
+    await using server = await startOwnServer();
+    await using scene = await startScene({
+      agents: 'own-agents.ts',
+      address: server.address,
+      env: { RESEARCH_DOCS: library.folder },
+      respond: respondByRules,
+    });
+    const first = await scene.worker({ program: heldReportWorker });
+    const undisturbed = await reportOf(scene, 'undisturbed');
+    const calls = scene.ledger.entries.map(({ tool }) => tool);
+    expect(new Set(calls)).toEqual(new Set(['search', 'read', 'verify']));
+    await first[Symbol.asyncDispose]();
+    scene.model.requests.length = 0;
+
+    await scene.worker({ program: heldReportWorker, env: { TEST_MOMENT: moment } });
+    const over = new AbortController();
+    const killing = killWhereCallsStay(scene, moment, over.signal);
+    const disturbed = await reportOf(scene, 'disturbed').finally(() => over.abort());
+    expect(disturbed).toEqual(undisturbed);
+    expect((await killing).toSorted()).toEqual(calls.toSorted());
+    // None of them does more than read: where it had done its work it does it again.
+    const done = scene.ledger.entries.filter(
+      ({ workflowId, tool }) => workflowId.startsWith('disturbed') && !tool.startsWith('stays in '),
+    );
+    expect(done).toHaveLength(calls.length * (moment === 'before' ? 1 : 2));
+    await expectNothingFinishedRepeated(scene, 'disturbed');
   },
 );
 
@@ -133,7 +191,7 @@ test(
     scene.model.requests.length = 0;
     killing.isOn = true;
     expect(await refund('disturbed', 'A-1034')).toBe(undisturbed);
-    expect(killing.kills).toBeGreaterThanOrEqual(3);
+    expect(await killing.over()).toBeGreaterThanOrEqual(3);
     expect(shop.refundsOf('A-1034')).toMatchObject([{ amount: 20 }]);
     await expectNothingFinishedRepeated(scene, 'disturbed');
     shop.close();

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
-import { defineAgent } from 'cadenza';
+import { z } from 'zod';
+import { defineAgent, defineTool } from 'cadenza';
+import { messageText } from '../../../src/testing/chat-protocol.ts';
 import { startFaultyModel, type ModelFault } from '../../support/faults/faulty-model.ts';
 import { startHarness } from '../../support/harness.ts';
+
+/** Only what is meant to is cut off on a busy machine. */
+const streamIdle = 60_000;
 
 test.each(['chat', 'responses'] as const)(
   'asked by %s, a model that says 5 MB each time, also as a summary, ends its run by name',
@@ -14,6 +19,7 @@ test.each(['chat', 'responses'] as const)(
       respond: () => ({ text }),
       api,
       stream: true,
+      streamIdle,
     });
     const run = await harness.client.start(agent, 'go');
     await expect(run.result()).rejects.toMatchObject({ cause: { type: 'MistakeLimitReached' } });
@@ -40,10 +46,52 @@ test.each(['chat', 'responses'] as const)(
       server: model,
       api,
       stream: true,
+      streamIdle,
     });
     const run = await harness.client.start(agent, 'go');
     await expect(run.result()).rejects.toMatchObject({ cause: { type: 'ModelUnavailable' } });
     expect(model.arrivals).toHaveLength(5);
     await model.close();
+  },
+);
+
+test.each(['chat', 'responses'] as const)(
+  'asked by %s, a model that may ask for 1,000 tools in one turn has each of them done once, and told apart',
+  { timeout: 400_000 },
+  async (api) => {
+    const count = 1_000;
+    const done: number[] = [];
+    const charge = defineTool({
+      name: 'charge',
+      description: 'Charges.',
+      input: z.object({ amount: z.number() }),
+      effect: 'once',
+      execute: ({ amount }) => {
+        done.push(amount);
+        return `charged ${amount}`;
+      },
+    });
+    const agent = defineAgent({
+      name: 'asker',
+      instructions: 'Ask.',
+      tools: [charge],
+      limits: { toolCallsPerTurn: count },
+    });
+    await using harness = await startHarness({
+      agents: [agent],
+      api,
+      stream: true,
+      streamIdle,
+      respond: ({ messages }) => {
+        const told = messages.filter(({ role }) => role === 'tool').map(messageText);
+        if (told.length > 0) return { text: told.join() };
+        const call = (_: unknown, amount: number) => ({ name: 'charge', arguments: { amount } });
+        return { toolCalls: Array.from({ length: count }, call) };
+      },
+    });
+    const { output } = await harness.client.run(agent, 'go');
+    const all = Array.from({ length: count }, (_, amount) => amount);
+    expect(output).toBe(all.map((amount) => `charged ${amount}`).join());
+    expect(done.toSorted((a, b) => a - b)).toEqual(all);
   },
 );

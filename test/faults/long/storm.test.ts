@@ -39,7 +39,8 @@ test(
       `seed ${seed}: ${storm.killed} workers killed, ${storm.stopped} stopped, ${decided} calls decided on`,
     );
     expect(outputs).toEqual(ids.map((_, index) => undisturbed[index % kinds]));
-    expect(storm.killed + storm.stopped).toBeGreaterThanOrEqual(workers);
+    // No breeze: each place of a worker was taken by another one several times.
+    expect(storm.killed).toBeGreaterThanOrEqual(4 * workers);
     const requests = requestsByBody(scene);
     for (const [index, id] of ids.entries()) {
       await expectEffectsOnce(scene, id, `sail ${index % kinds}`);

@@ -16,8 +16,8 @@ export interface OwnServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Starts such a server. */
-export async function startOwnServer(): Promise<OwnServer> {
+/** Starts such a server, with further settings: `name=value`. */
+export async function startOwnServer(settings: readonly string[] = []): Promise<OwnServer> {
   const { env } = process;
   const cli = await findCli({ env, cacheDir: cacheFolder(env), report: () => undefined });
   const folder = mkdtempSync(join(tmpdir(), 'cadenza-own-server-'));
@@ -29,6 +29,7 @@ export async function startOwnServer(): Promise<OwnServer> {
       ui: false,
       dataFile: join(folder, 'temporal.db'),
       logFile: join(folder, 'temporal.log'),
+      settings,
       port,
     });
   let server = await start();
