@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
@@ -34,6 +35,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   let code: number = exitCodes.ok;
   const program = new Command('cadenza')
     .description('Runs AI agents as durable Temporal workflows, and looks at them.')
+    .version(version(), '-V, --version', 'print the version')
     .option('--address <host:port>', "Temporal's address")
     .option('--namespace <name>', "Temporal's namespace")
     .option('--profile <name>', 'profile of the Temporal configuration file')
@@ -86,6 +88,13 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   } catch (thrown) {
     return codeFor(thrown, optionsOf(program));
   }
+}
+
+function version(): string {
+  const { version: own } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  return own;
 }
 
 /** The options of all commands, by the names under which the library knows them. */
