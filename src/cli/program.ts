@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../failures.ts';
 import { isNotFound } from '../transcript/history-events.ts';
+import { checkRun } from './check-run.ts';
 import { addCodec } from './codec-commands.ts';
 import { withArchive, withClient, type GlobalOptions } from './connection.ts';
 import { dev } from './dev.ts';
@@ -54,21 +55,6 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       );
     };
   };
-  addEval(program, (ended) => (code = ended));
-  addSetup(program, on);
-  addRuns(program, on, async (id, options) => {
-    const file = id.endsWith('.json.gz') ? id : undefined;
-    const online = on(async (client) => await show(client, id, options));
-    if (file === undefined && !options.offline) return await online(program);
-    code = await withArchive(program.opts<GlobalOptions>(), file, async (client, run) =>
-      run === undefined
-        ? await show(client, id, options)
-        : await show(client, run.workflowId, { runId: run.runId, ...options }),
-    );
-  });
-  addPeople(program, on);
-  addCodec(program, (ended) => (code = ended));
-  addSchedules(program, on);
   program
     .command('dev')
     .description(
@@ -82,6 +68,24 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (agents: string | undefined, options: { workflows?: string }) => {
       code = await dev(agents, { ...options, ...program.opts<GlobalOptions>() });
     });
+  addRuns(program, on, async (id, options) => {
+    const file = id.endsWith('.json.gz') ? id : undefined;
+    const online = on(async (client) => {
+      await checkRun(client, id);
+      return await show(client, id, options);
+    });
+    if (file === undefined && !options.offline) return await online(program);
+    code = await withArchive(program.opts<GlobalOptions>(), file, async (client, run) =>
+      run === undefined
+        ? await show(client, id, options)
+        : await show(client, run.workflowId, { runId: run.runId, ...options }),
+    );
+  });
+  addPeople(program, on);
+  addCodec(program, (ended) => (code = ended));
+  addSchedules(program, on);
+  addEval(program, (ended) => (code = ended));
+  addSetup(program, on);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return code;

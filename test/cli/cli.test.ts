@@ -268,6 +268,14 @@ test('watch follows the runs below, each line with whose it is, and the exit cod
   expect(stdout).toMatch(/^\S+ \S+ {3}clerk \| clerk begins: count$/m);
   expect(stdout).toMatch(/^\S+ \S+ {3}clerk \| completed: three$/m);
   const lines = (await cadenza(['watch', run.workflowId, '--json'])).stdout.trim().split('\n');
+  const own = `own-${randomUUID()}`;
+  await harness.client.temporal.workflow.start('answerCustomer', { taskQueue: own, workflowId: own });
+  for (const command of ['watch', 'show'])
+    expect(await cadenza([command, own])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('is a workflow of your own (answerCustomer)'),
+    });
+  await harness.client.temporal.workflow.getHandle(own).terminate();
   const runs = new Set(lines.map((line) => (JSON.parse(line) as { run: string }).run));
   expect(runs.size).toBe(2);
 }, 180_000);
