@@ -1,6 +1,6 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { CadenzaClient } from '../client/client.ts';
-import { names } from '../protocol.ts';
+import { names } from '../protocol/protocol.ts';
 import { plain, UsageError } from './terminal.ts';
 
 /** Runs below a workflow that are named: whoever looks for one has its id. */
