@@ -11,6 +11,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
+COPY scripts/bundle-workflows.mjs scripts/
 RUN npm run build
 
 FROM ${NODE_IMAGE} AS dependencies

@@ -1,5 +1,5 @@
 /** `npm run bench -- NAME [options]` runs a benchmark; `--help` lists them. Exits with 1 where one misses a goal. */
-import '../src/node-version.ts';
+import '../src/installation/node-version.ts';
 
 interface Benchmark {
   readonly summary: string;

@@ -1,5 +1,5 @@
 /**
- * The same rule as src/node-version.ts for `node --require`, in words that any old Node understands: a Node that is too old
+ * The same rule as src/installation/node-version.ts for `node --require`, in words that any old Node understands: a Node that is too old
  * cannot even read a TypeScript file, and so would not get as far as that one.
  */
 var needed = require('../package.json').engines.node.replace(/^[^0-9]*/, '');

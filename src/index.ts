@@ -25,13 +25,13 @@ export {
   type ToolRetryPolicy,
 } from './agents/define-tool.ts';
 export { withAttachments, type WithAttachments } from './agents/with-attachments.ts';
-export type { Attachment, ImageDetail } from './attachments.ts';
+export type { Attachment, ImageDetail } from './protocol/attachments.ts';
 export type { McpServer, McpToolOptions } from './agents/mcp.ts';
 export type { Delegate, Handoff } from './agents/routes.ts';
-export type { RunLimits, RunOptions } from './agent-start.ts';
-export { personalData, type PersonalDataOptions } from './personal-data.ts';
-export type { Concurrency } from './tenancy.ts';
-export type { Redact, RedactedPlace } from './redaction.ts';
-export type { Duration } from './duration.ts';
-export { failureTypes, type FailureType } from './failures.ts';
-export type { Effect, Item, Json, Limits, RunResult, Usage } from './protocol.ts';
+export type { RunLimits, RunOptions } from './protocol/agent-start.ts';
+export { personalData, type PersonalDataOptions } from './redaction/personal-data.ts';
+export type { Concurrency } from './protocol/tenancy.ts';
+export type { Redact, RedactedPlace } from './redaction/redaction.ts';
+export type { Duration } from './protocol/duration.ts';
+export { failureTypes, type FailureType } from './protocol/failures.ts';
+export type { Effect, Item, Json, Limits, RunResult, Usage } from './protocol/protocol.ts';

@@ -46,7 +46,8 @@ export async function runLoad(args: readonly string[]): Promise<boolean> {
     }
   }
   process.stdout.write(renderLoad(results));
-  await writeResult(options.json, began, { benchmark: 'load', quick: options.quick, results });
+  const benchmark = results.soak ? 'soak' : results.idle ? 'idle' : 'load';
+  await writeResult(options.json, began, { benchmark, quick: options.quick, results });
   return true;
 }
 

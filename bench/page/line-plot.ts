@@ -9,27 +9,44 @@ const margin = { left: 64, right: 190, top: 34, bottom: 44 };
 /** Told apart also by those who see red and green alike (Okabe and Ito's palette). */
 const colours = ['#0072b2', '#d55e00', '#e69f00', '#009e73', '#cc79a7', '#56b4e9'];
 
-/** A plot with logarithmic axes as one SVG that needs nothing else; legible on white and, by its own background, on dark pages. */
-export function linePlot(title: string, axes: { x: string; y: string }, lines: readonly Line[]): string {
-  const all = lines.flatMap(({ points }) => points);
-  const scale = (values: number[], from: number, to: number) => {
+/** How the values of a plot lie on its axes. */
+interface Scales {
+  readonly of: (values: readonly number[], from: number, to: number) => (value: number) => number;
+  readonly xTicks: (values: readonly number[]) => number[];
+  readonly yTicks: (values: readonly number[]) => number[];
+}
+
+/** For values that are far apart; every x has a tick. */
+const logarithmic: Scales = {
+  of: (values, from, to) => {
     const [low, high] = [Math.log10(Math.min(...values)), Math.log10(Math.max(...values))];
-    return (value: number) => from + ((Math.log10(value) - low) / (high - low || 1)) * (to - from);
-  };
-  const x = scale(
-    all.map((point) => point.x),
-    margin.left,
-    width - margin.right,
-  );
-  const y = scale(
-    all.map((point) => point.y),
-    height - margin.bottom,
-    margin.top,
-  );
+    return (value) => from + ((Math.log10(value) - low) / (high - low || 1)) * (to - from);
+  },
+  xTicks: (values) => [...new Set(values)].toSorted((a, b) => a - b),
+  yTicks: decades,
+};
+
+/** From nought, for what happens over time. */
+export const linear: Scales = {
+  of: (values, from, to) => (value) => from + (value / (Math.max(...values) || 1)) * (to - from),
+  xTicks: evenly,
+  yTicks: evenly,
+};
+
+/** A plot as one SVG that needs nothing else; legible on white and, by its own background, on dark pages. */
+export function linePlot(
+  title: string,
+  axes: { x: string; y: string },
+  lines: readonly Line[],
+  scales: Scales = logarithmic,
+): string {
+  const all = lines.flatMap(({ points }) => points);
+  const [allX, allY] = [all.map((point) => point.x), all.map((point) => point.y)];
+  const x = scales.of(allX, margin.left, width - margin.right);
+  const y = scales.of(allY, height - margin.bottom, margin.top);
   const text = (at: { x: number; y: number }, words: string, more = '') =>
     `<text x="${at.x.toFixed(1)}" y="${at.y.toFixed(1)}" ${more}>${escaped(words)}</text>`;
-  const xs = [...new Set(all.map((point) => point.x))].toSorted((a, b) => a - b);
-  const ys = decades(all.map((point) => point.y));
+  const [xs, ys] = [scales.xTicks(allX), scales.yTicks(allY)];
   const grid = [
     ...xs.map((value) =>
       text({ x: x(value), y: height - margin.bottom + 16 }, String(value), 'text-anchor="middle"'),
@@ -47,7 +64,7 @@ export function linePlot(title: string, axes: { x: string; y: string }, lines: r
       .join(' ');
     const dots = points.map(
       (point) =>
-        `<circle cx="${x(point.x).toFixed(1)}" cy="${y(point.y).toFixed(1)}" r="3" fill="${colour}"/>`,
+        `<circle cx="${x(point.x).toFixed(1)}" cy="${y(point.y).toFixed(1)}" r="${dotRadius(points)}" fill="${colour}"/>`,
     );
     const name = text({ x: width - margin.right + 10, y: (ends[index] ?? 0) + 4 }, label, `fill="${colour}"`);
     return `<path d="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${dots.join('')}${name}`;
@@ -77,12 +94,24 @@ function spread(places: readonly number[]): number[] {
   return order.toSorted((a, b) => a.index - b.index).map(({ place }) => place);
 }
 
-function decades(values: number[]): number[] {
+/** Round numbers from nought. */
+function evenly(values: readonly number[]): number[] {
+  const most = Math.max(...values);
+  const rough = 10 ** Math.floor(Math.log10(most));
+  const every = most / rough >= 5 ? rough : most / rough >= 2 ? rough / 2 : rough / 5;
+  return Array.from({ length: Math.floor(most / every) + 1 }, (_, index) => index * every);
+}
+
+function decades(values: readonly number[]): number[] {
   const [low, high] = [
     Math.ceil(Math.log10(Math.min(...values))),
     Math.floor(Math.log10(Math.max(...values))),
   ];
   return Array.from({ length: Math.max(0, high - low + 1) }, (_, index) => 10 ** (low + index));
+}
+
+function dotRadius(points: readonly unknown[]): number {
+  return points.length > 20 ? 1.5 : 3;
 }
 
 function short(value: number): string {

@@ -5,7 +5,7 @@ import { contenders } from '../peers/contenders.ts';
 import type { PeerResults } from '../peers/peers.ts';
 import { renderTables } from '../peers/peer-report.ts';
 import type { Goal } from '../history/goals.ts';
-import { linePlot } from './line-plot.ts';
+import { linear, linePlot } from './line-plot.ts';
 
 interface Result {
   benchmark: string;
@@ -16,6 +16,8 @@ interface Result {
   results: unknown;
   goals?: Goal[];
 }
+
+type LoadResults = Parameters<typeof renderLoad>[0];
 
 const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
 
@@ -43,7 +45,7 @@ function rendered(result: Result): string {
   const parts =
     result.benchmark === 'peers'
       ? [...plots(results as PeerResults), ...renderTables(results as PeerResults)]
-      : [renderLoad(results as Parameters<typeof renderLoad>[0])];
+      : [...memoryPlot(results as LoadResults), renderLoad(results as LoadResults)];
   const judged = goals.map(
     ({ name, measured, limit, met }) =>
       `| ${name} | ${measured.toFixed(3)} | ${limit.toFixed(3)} | ${met ? 'yes' : 'no'} |`,
@@ -56,6 +58,18 @@ function rendered(result: Result): string {
       ? [`| goal | measured | at most | met |\n|---|--:|--:|---|\n${judged.join('\n')}\n`]
       : []),
   ].join('\n\n');
+}
+
+function memoryPlot({ soak }: LoadResults): string[] {
+  if (!soak) return [];
+  const points = soak.memory.map(({ minute, rssBytes }) => ({ x: minute, y: rssBytes / 1e6 }));
+  const file = 'benchmarks-memory.svg';
+  const title = 'Resident memory of a worker at a steady load';
+  writeFileSync(
+    docs + file,
+    linePlot(title, { x: 'minutes', y: 'MB' }, [{ label: 'worker', points }], linear),
+  );
+  return [`![${title}](${file})`];
 }
 
 function plots({ cases }: PeerResults): string[] {

@@ -79,6 +79,7 @@ async function createWorker(temporal: LocalTemporal, model: ChosenModel, queue: 
     prices: model.prices,
     // Whoever stops this program does not want to wait for a model; the call is repeated when the run goes on.
     shutdownGraceTime: '2 seconds',
+    development: true,
   });
 }
 

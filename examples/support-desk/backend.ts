@@ -29,6 +29,7 @@ const files = {
   'page.css': 'text/css',
   'page.js': 'text/javascript',
   'approvals.js': 'text/javascript',
+  'conversations.js': 'text/javascript',
   'request.js': 'text/javascript',
 };
 const [own, none] = [["'self'"], ["'none'"]];

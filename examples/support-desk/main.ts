@@ -30,6 +30,7 @@ await runProgram(
       provider,
       prices,
       shutdownGraceTime: '2 seconds',
+      development: true,
     };
     const worker = runWorker(await untilStopped(signal, createSupportWorker(options)), cleanup);
     if (message === undefined) {

@@ -1,20 +1,20 @@
 import type { Registry } from '../agents/registry.ts';
-import type { ActivityWatch } from './activity-watch.ts';
+import type { ActivityWatch } from './observe/activity-watch.ts';
 import type { NamespaceFeatures } from './namespace-features.ts';
 import type { Deployment } from './deployment.ts';
-import type { Redact } from '../redaction.ts';
+import type { Redact } from '../redaction/redaction.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
 import type { ProviderShares } from './limits/shares.ts';
-import type { StreamSink } from './live-text.ts';
+import type { StreamSink } from './observe/live-text.ts';
 import type { McpPool } from './mcp/pool.ts';
-import type { ActivityMetrics } from './metrics.ts';
+import type { ActivityMetrics } from './observe/metrics.ts';
 import type { Providers } from './models/providers.ts';
 import type { PriceTable } from './models/prices.ts';
-import type { WorkerRule } from './policy.ts';
-import type { TenantBudgets } from './tenant-budget.ts';
-import type { ActivityTracing } from './tracing.ts';
-import type { Redactor } from './secrets.ts';
-import type { TranscriptStore } from './transcript-store.ts';
+import type { WorkerRule } from './turn/policy.ts';
+import type { TenantBudgets } from './limits/tenant-budget.ts';
+import type { ActivityTracing } from './observe/tracing.ts';
+import type { Redactor } from './redaction/secrets.ts';
+import type { TranscriptStore } from './history/transcript-store.ts';
 
 /** Takes the archive of a run and returns where it is. */
 export type ArchiveTarget = (run: ArchivedRun) => Promise<{ key: string; bytes: number }>;

@@ -1,6 +1,6 @@
 import type { Context } from '@temporalio/activity';
-import { describeThrown } from '../failures.ts';
-import { runHistory } from './run-history.ts';
+import { describeThrown } from '../protocol/failures.ts';
+import { runHistory } from './history/run-history.ts';
 
 /** A worker's version, where runs are pinned to it. */
 export interface PinnedVersion {

@@ -10,14 +10,14 @@ import {
   type ExecuteToolInput,
   type ModelTurn,
   type ToolResult,
-} from '../protocol.ts';
-import { tenancyNames, type SlotAnswer, type SlotAsk } from '../tenancy.ts';
-import { callModel } from './call-model.ts';
-import { carryOver } from './carry-over.ts';
-import { checkArguments } from './check-arguments.ts';
-import { executeTool } from './execute-tool.ts';
-import { openRuns, takeSlot } from './slots.ts';
-import { storeArchive } from './store-archive.ts';
+} from '../protocol/protocol.ts';
+import { tenancyNames, type SlotAnswer, type SlotAsk } from '../protocol/tenancy.ts';
+import { callModel } from './turn/call-model.ts';
+import { carryOver } from './turn/carry-over.ts';
+import { checkArguments } from './tools/check-arguments.ts';
+import { executeTool } from './tools/execute-tool.ts';
+import { openRuns, takeSlot } from './limits/slots.ts';
+import { storeArchive } from './history/store-archive.ts';
 import type { ActivityDependencies } from './dependencies.ts';
 
 /** The activities that agent runs call, by the names under which the workflow knows them. */

@@ -1,7 +1,7 @@
 import type { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import type { Features } from '../protocol.ts';
-import { missingAttributes } from '../search-attributes.ts';
+import type { Features } from '../protocol/protocol.ts';
+import { missingAttributes } from '../visibility/search-attributes.ts';
 
 /** Milliseconds after which a namespace that lacked something is looked at again: people set it up while workers run. */
 const lookAgainMs = 5 * 60_000;

@@ -1,5 +1,6 @@
 import type { RegisteredAgent, Registry } from '../agents/registry.ts';
-import { failure } from '../failures.ts';
+import { failure } from '../protocol/failures.ts';
+import { nearest } from './nearest.ts';
 
 /** How long after it was scheduled a call waits for a worker that knows its agent. */
 const deployPatienceMs = 5 * 60_000;
@@ -10,7 +11,9 @@ export function registeredAgent(registry: Registry, name: string, scheduledAt: n
   if (agent) return agent;
   const waited = Date.now() - scheduledAt;
   const known = registry.names.join(', ');
-  throw failure('UnknownAgent', `no agent "${name}" on this worker, which has: ${known}`, {
+  const near = nearest(name, registry.names);
+  const meant = near === undefined ? '' : `; did you mean "${near}"?`;
+  throw failure('UnknownAgent', `no agent "${name}" on this worker, which has: ${known}${meant}`, {
     final: waited > deployPatienceMs,
     // Fewer attempts than a tool call has, over the whole of that time.
     nextRetryMs: waited < 20_000 ? 5_000 : 15_000,

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import type { RunLimits } from '../agent-start.ts';
-import type { Item, Json } from '../protocol.ts';
-import type { Duration } from '../duration.ts';
+import type { RunLimits } from '../protocol/agent-start.ts';
+import type { Item, Json } from '../protocol/protocol.ts';
+import type { Duration } from '../protocol/duration.ts';
 import type { AnyTool } from './define-tool.ts';
 import type { McpServer } from './mcp.ts';
 import type { Delegate, Handoff } from './routes.ts';

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { Duration } from '../duration.ts';
-import type { Effect } from '../protocol.ts';
+import type { Duration } from '../protocol/duration.ts';
+import type { Effect } from '../protocol/protocol.ts';
 import type { WithAttachments } from './with-attachments.ts';
 
 /** What `execute` is given besides the arguments. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { describeThrown } from '../failures.ts';
-import type { Json } from '../protocol.ts';
+import { describeThrown } from '../protocol/failures.ts';
+import type { Json } from '../protocol/protocol.ts';
 
 /** The JSON Schema of a zod schema, as the providers take it. What cannot be expressed is noted, and comes out empty. */
 export function jsonSchema(schema: unknown, what: string, note: (problem: string) => void): Json {

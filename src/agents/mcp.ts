@@ -1,5 +1,5 @@
-import type { Duration } from '../duration.ts';
-import type { Effect } from '../protocol.ts';
+import type { Duration } from '../protocol/duration.ts';
+import type { Effect } from '../protocol/protocol.ts';
 import type { AnyTool } from './define-tool.ts';
 
 /** What an agent's author says of a tool that a server offers. */

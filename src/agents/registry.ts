@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { digestJson, digestText } from '../digest.ts';
-import type { ApprovalPlan, DefinitionSnapshot, Json, Limits, ToolRetry, ToolSchema } from '../protocol.ts';
+import { digestJson, digestText } from '../protocol/digest.ts';
+import {
+  defaultResultBytes,
+  type ApprovalPlan,
+  type DefinitionSnapshot,
+  type Json,
+  type Limits,
+  type ToolRetry,
+  type ToolSchema,
+} from '../protocol/protocol.ts';
 import { isAgent, settingsJson, type AnyAgent } from './define-agent.ts';
 import type { AnyTool } from './define-tool.ts';
 import { checkCompaction, checkGuardrails, checkMcpServers, isName } from './check-agent.ts';
@@ -67,8 +75,6 @@ export interface RegisteredTool {
   readonly approval: Pick<ApprovalPlan, 'timeoutMs' | 'onTimeout' | 'escalate'>;
 }
 
-/** Bytes of one tool result that reach the model by default. */
-export const defaultResultBytes = 64 * 1024;
 const largestResultBytes = 1024 * 1024;
 const longestTimerMs = 24 * 24 * 60 * 60 * 1000;
 

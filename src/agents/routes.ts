@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Item, Json, ToolSchema } from '../protocol.ts';
+import type { Item, Json, ToolSchema } from '../protocol/protocol.ts';
 
 /** An agent that control may be passed to. */
 export interface Handoff {

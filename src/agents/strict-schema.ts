@@ -1,4 +1,4 @@
-import type { Json } from '../protocol.ts';
+import type { Json } from '../protocol/protocol.ts';
 
 const unsupported = new Set([
   'allOf',

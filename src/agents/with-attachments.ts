@@ -1,4 +1,4 @@
-import type { Attachment } from '../attachments.ts';
+import type { Attachment } from '../protocol/attachments.ts';
 
 /** Known by its name, so that a second copy of the package is understood. */
 const mark = Symbol.for('cadenza.withAttachments');

@@ -1,8 +1,9 @@
 import { createInterface, type Interface } from 'node:readline/promises';
 import type { CadenzaClient } from '../client/client.ts';
-import { describeThrown } from '../failures.ts';
-import type { Json } from '../protocol.ts';
+import { describeThrown } from '../protocol/failures.ts';
+import type { Json } from '../protocol/protocol.ts';
 import { LivePrinter } from './live-printer.ts';
+import { tellOfTrouble, warnWithoutWorkers } from './tell-of-trouble.ts';
 import { exitCodes, plain, printLine, printOutput, printText, styled, warn } from './terminal.ts';
 
 /** A conversation with an agent, line by line; at a terminal, answers are seen while they are written. */
@@ -12,7 +13,8 @@ export async function chat(
   { id = `chat-${Date.now().toString(36)}` }: { id?: string },
 ): Promise<number> {
   const isTerminal = process.stdin.isTTY;
-  warn(styled('dim', `conversation ${id}; end it with Ctrl-D, go on later with --id ${id}`));
+  await warnWithoutWorkers(client);
+  warn(styled('dim', `conversation ${id}; end it with Ctrl-D, go on later with --id ${id}`, process.stderr));
   const lines = createInterface({ input: process.stdin, output: process.stdout, terminal: isTerminal });
   const prompt = () => {
     if (!isTerminal) return;
@@ -42,6 +44,8 @@ async function converse(
 ): Promise<void> {
   listener?.begin();
   const { messageId, reply } = await client.send(agent, id, line);
+  const answered = new AbortController();
+  void tellOfTrouble(client, id, answered.signal);
   listener?.follow(id);
   const stop = () =>
     void client
@@ -57,8 +61,9 @@ async function converse(
   } catch (thrown) {
     if (listener?.end()) printLine();
     if ((thrown as { type?: string }).type !== 'MessageUnanswered') throw thrown;
-    warn(styled('dim', describeThrown(thrown)));
+    warn(styled('dim', describeThrown(thrown), process.stderr));
   } finally {
+    answered.abort();
     lines.off('SIGINT', stop);
   }
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { startCodecServer, type CodecServerAccess } from '../codec/codec-server.ts';
 import { codecFromEnvironment } from '../codec/environment.ts';
-import { exitCodes, printLine, UsageError } from './terminal.ts';
+import { exitCodes, printLine, UsageError, wholeNumber } from './terminal.ts';
 
 interface ServerFlags {
   origin: string[];
@@ -38,7 +38,7 @@ export function addCodec(program: Command, end: (code: number) => void): void {
       (value: string, all: string[] | undefined) => [...(all ?? []), value],
     )
     .option('--host <host>', 'where it listens', '127.0.0.1')
-    .option('--port <n>', 'where it listens', Number, 8888)
+    .option('--port <n>', 'where it listens', wholeNumber, 8888)
     .option('--tls-cert <file>', 'certificate, as PEM')
     .option('--tls-key <file>', "the certificate's key")
     .action(async (flags: ServerFlags) => end(await serve(flags)));

@@ -2,7 +2,8 @@ import { basename, dirname, resolve } from 'node:path';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Connection } from '@temporalio/client';
 import { createClient, type CadenzaClient } from '../client/client.ts';
-import { describeThrown } from '../failures.ts';
+import { connect } from '../client/connect.ts';
+import { describeThrown } from '../protocol/failures.ts';
 import { Archive, archiveFile } from '../storage/archive.ts';
 import { openStore } from '../storage/open-store.ts';
 import type { HistoryArchive } from '../transcript/history-events.ts';
@@ -18,7 +19,6 @@ export interface GlobalOptions {
   archive?: string;
 }
 
-const longestMessage = 128 * 1024 * 1024;
 const patienceMs = 5_000;
 
 /** Connects, does the work, and closes. Throws a {@link UsageError} that says what to do where no server answers. */
@@ -31,11 +31,7 @@ export async function withClient<T>(
   const where = options.address ?? 'localhost:7233';
   let connection: Connection;
   try {
-    connection = await Connection.connect({
-      ...options,
-      connectTimeout: patienceMs,
-      channelArgs: { 'grpc.max_receive_message_length': longestMessage },
-    });
+    connection = await connect({ ...options, connectTimeout: patienceMs });
   } catch (thrown) {
     throw new UsageError(
       `no Temporal server answers at ${where} (${describeThrown(thrown)}); start one with "cadenza dev", or set --address, TEMPORAL_ADDRESS or --profile`,

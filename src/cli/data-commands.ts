@@ -1,5 +1,5 @@
 import type { CadenzaClient } from '../client/client.ts';
-import { exitCodes, plain, printJson, printLine, warn } from './terminal.ts';
+import { exitCodes, plain, printJson, printLine, UsageError, warn } from './terminal.ts';
 
 /** Archives the closed runs under an id, and prints where they are. */
 export async function archiveRuns(
@@ -7,6 +7,7 @@ export async function archiveRuns(
   id: string,
   { json }: { json?: boolean },
 ): Promise<number> {
+  if (!client.hasArchive) throw new UsageError('name the archive: --archive <location>, or CADENZA_ARCHIVE');
   const copies = await client.archive(id);
   for (const copy of copies) {
     if (json) printJson(copy);

@@ -1,4 +1,4 @@
-import { describeAttachment, type Attachment } from '../attachments.ts';
+import { describeAttachment, type Attachment } from '../protocol/attachments.ts';
 import type { RunEvent } from '../client/run-events.ts';
 import { brief, plain, styled } from './terminal.ts';
 

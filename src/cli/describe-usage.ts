@@ -1,4 +1,4 @@
-import type { Usage } from '../protocol.ts';
+import type { Usage } from '../protocol/protocol.ts';
 import type { RunTree } from './run-tree.ts';
 
 /** What a run, a turn or a tree has used; the cost is unknown where the price of a turn's model is. */
@@ -12,9 +12,14 @@ export interface Spending {
 
 /** Tokens in words, with those that were read from the cache and those that went into thoughts. */
 export function describeTokens({ input, cached, output, reasoning }: Usage): string {
-  const read = cached ? ` (${cached} cached)` : '';
-  const thought = reasoning ? ` (${reasoning} reasoning)` : '';
-  return `${input} in${read}, ${output} out${thought}`;
+  const read = cached ? ` (${grouped(cached)} cached)` : '';
+  const thought = reasoning ? ` (${grouped(reasoning)} reasoning)` : '';
+  return `${grouped(input)} in${read}, ${grouped(output)} out${thought}`;
+}
+
+/** `1,234,567`: long numbers are read by their groups. */
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
 }
 
 /** A cost in words: one that is not known is never 0. */

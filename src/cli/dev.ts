@@ -8,6 +8,9 @@ import { ensureTemporal } from '../dev/temporal/ensure-temporal.ts';
 import type { GlobalOptions } from './connection.ts';
 import { exitCodes, printLine, styled, UsageError, warn } from './terminal.ts';
 
+/** Where the command looks for a server that nobody has named. */
+const usualAddress = '127.0.0.1:7233';
+
 const usualPlaces = ['src/agents', 'src/agents/index', 'agents', 'agents/index'].flatMap((place) => [
   `${place}.ts`,
   `${place}.js`,
@@ -50,24 +53,34 @@ export async function dev(
     printLine(
       `Model      ${offline ? OFFLINE_MODEL_NOTICE : (process.env['OPENAI_MODEL'] ?? "the provider's default")}`,
     );
-    printLine(`Try        cadenza --address ${temporal.address} run <agent> "…"`);
-    await runWorkers(stopping.signal, dirname(resolve(agents)), {
-      ...process.env,
-      TEMPORAL_ADDRESS: temporal.address,
-      TEMPORAL_NAMESPACE: temporal.namespace,
-      CADENZA_AGENTS: resolve(agents),
-      CADENZA_TASK_QUEUE: taskQueue,
-      // A reload does not wait for calls under way: another worker takes them up.
-      CADENZA_DRAIN_SECONDS: '1',
-      ...(options.storage !== undefined && { CADENZA_STORAGE: options.storage }),
-      ...(options.archive !== undefined && { CADENZA_ARCHIVE: options.archive }),
-      ...(workflows !== undefined && { CADENZA_WORKFLOWS: resolve(workflows) }),
-      ...(offline && {
-        OPENAI_API_KEY: 'none',
-        OPENAI_BASE_URL: offline.baseURL,
-        OPENAI_MODEL: offline.model,
-      }),
-    });
+    const isUsual = !process.env['TEMPORAL_ADDRESS'] && temporal.address === usualAddress;
+    const words = [
+      'cadenza',
+      ...(isUsual ? [] : ['--address', temporal.address]),
+      ...(options.taskQueue === undefined ? [] : ['--task-queue', taskQueue]),
+    ];
+    await runWorkers(
+      stopping.signal,
+      { folder: dirname(resolve(agents)), command: words.join(' ') },
+      {
+        ...process.env,
+        TEMPORAL_ADDRESS: temporal.address,
+        TEMPORAL_NAMESPACE: temporal.namespace,
+        CADENZA_AGENTS: resolve(agents),
+        CADENZA_TASK_QUEUE: taskQueue,
+        // A reload does not wait for calls under way: another worker takes them up.
+        CADENZA_DRAIN_SECONDS: '1',
+        CADENZA_DEVELOPMENT: '1',
+        ...(options.storage !== undefined && { CADENZA_STORAGE: options.storage }),
+        ...(options.archive !== undefined && { CADENZA_ARCHIVE: options.archive }),
+        ...(workflows !== undefined && { CADENZA_WORKFLOWS: resolve(workflows) }),
+        ...(offline && {
+          OPENAI_API_KEY: 'none',
+          OPENAI_BASE_URL: offline.baseURL,
+          OPENAI_MODEL: offline.model,
+        }),
+      },
+    );
   } finally {
     await offline?.close();
     await temporal.close();
@@ -83,7 +96,11 @@ function workflowsBeside(agents: string): string | undefined {
 }
 
 /** Keeps a worker running, a new one after each change of a file, until the signal. */
-async function runWorkers(signal: AbortSignal, folder: string, env: NodeJS.ProcessEnv): Promise<void> {
+async function runWorkers(
+  signal: AbortSignal,
+  { folder, command }: { folder: string; command: string },
+  env: NodeJS.ProcessEnv,
+): Promise<void> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const main = fileURLToPath(new URL(`../worker/main.${extension}`, import.meta.url));
   // Node's own --watch posts messages into the SDK's worker threads, which then crash.
@@ -94,7 +111,11 @@ async function runWorkers(signal: AbortSignal, folder: string, env: NodeJS.Proce
     while (!signal.aborted) {
       const worker = spawn(process.execPath, [...process.execArgv, main], {
         env,
-        stdio: ['ignore', 'inherit', 'inherit'],
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      });
+      worker.on('message', ({ agents = [] }: { agents?: string[] }) => {
+        const [first = '<agent>'] = agents;
+        printLine(`Ready      ${agents.join(', ')}: ${command} run ${first} "…", or chat ${first}`);
       });
       const ended = once(worker, 'exit').then(() => 'ended' as const);
       const first = await Promise.race([change, stopped, ended]);

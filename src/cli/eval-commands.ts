@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { CadenzaClient } from '../client/client.ts';
-import { describeThrown } from '../failures.ts';
+import { describeThrown } from '../protocol/failures.ts';
 import { parseCassette, recordCassette } from '../testing/cassette.ts';
 import { replay, type ReplayReport } from '../testing/replay.ts';
 import { exitCodes, plain, printJson, printLine, printTable, styled, UsageError, warn } from './terminal.ts';

@@ -1,10 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import type { CadenzaClient } from '../client/client.ts';
 import type { ListedRun } from '../client/listed-run.ts';
-import type { RunTotals } from '../protocol.ts';
+import type { RunTotals } from '../protocol/protocol.ts';
 import type { WaitingCall } from '../client/waiting-call.ts';
-import type { SearchStatus } from '../search-attributes.ts';
+import type { SearchStatus } from '../visibility/search-attributes.ts';
 import { describeEvent } from './describe-event.ts';
+import { describeTime } from './describe-time.ts';
 import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import { readTree, type RunTree } from './run-tree.ts';
 import { hasSearchAttributes } from './setup-command.ts';
@@ -20,6 +21,7 @@ import {
   UsageError,
   warn,
 } from './terminal.ts';
+import { someAtATime } from '../bounded-work/some-at-a-time.ts';
 
 /** Options of `list`. */
 export interface ListCommandOptions {
@@ -90,7 +92,11 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
     if (runs.length === most) break;
     runs.push(run);
   }
-  const spent = usage ? await sideBySide(runs, async (run) => await usageOf(client, run)) : [];
+  // The server gives those that are open before the others.
+  runs.sort((one, other) => other.startedAt.getTime() - one.startedAt.getTime());
+  const spent = usage
+    ? await someAtATime(askedTogether, runs, async (run) => await usageOf(client, run))
+    : [];
   if (json) for (const [index, run] of runs.entries()) printJson({ ...run, ...spent[index] });
   const rows = runs.map((run, index) => rowOf(run, usage ? columnsOf(spent[index]) : []));
   const more = usage ? ['TURNS', 'TOKENS', 'COST'] : [];
@@ -102,29 +108,20 @@ export async function list(client: CadenzaClient, options: ListCommandOptions): 
 /** Runs asked at the same time: one whose workers are away takes the whole patience. */
 const askedTogether = 16;
 
-/** Does the work for all, some at a time, and keeps the order. */
-async function sideBySide<In, Out>(all: readonly In[], work: (each: In) => Promise<Out>): Promise<Out[]> {
-  const done: Out[] = [];
-  const left = all.entries();
-  const workOn = async () => {
-    for (const [index, each] of left) done[index] = await work(each);
-  };
-  await Promise.all(Array.from({ length: askedTogether }, workOn));
-  return done;
-}
-
 async function usageOf(client: CadenzaClient, { workflowId, runId }: ListedRun) {
   return await client.get(workflowId, runId).usage();
 }
 
 function rowOf({ agent = '-', state, startedAt, workflowId }: ListedRun, more: string[]): string[] {
-  return [agent, state.toLowerCase(), startedAt.toISOString().slice(0, 19), ...more, workflowId].map(plain);
+  return [agent, state.toLowerCase(), describeTime(startedAt), ...more, workflowId].map(plain);
 }
 
 /** Turns, tokens and cost; what nobody can say is unknown, and not 0. */
 function columnsOf(spent: RunTotals | undefined): string[] {
   if (!spent) return ['unknown', 'unknown', 'unknown'];
   const { turns, usage, cost } = spent;
+  // Nothing was asked: no price is known to be 0.
+  if (turns === 0) return ['0', '-', '-'];
   const known = { cost: cost ?? 0, priced: cost !== null };
   return [String(turns), describeTokens(usage), describeCost(known)];
 }
@@ -163,7 +160,9 @@ function showText(tree: RunTree, indent: string): void {
   printLine(
     styled(
       'dim',
-      `${tree.state.toLowerCase()}, ${spent.turns} turns, tokens: ${describeTokens(spent.usage)}, cost: ${describeCost(spent)}`,
+      spent.turns === 0
+        ? `${tree.state.toLowerCase()}, no turns`
+        : `${tree.state.toLowerCase()}, ${spent.turns} ${spent.turns === 1 ? 'turn' : 'turns'}, tokens: ${describeTokens(spent.usage)}, cost: ${describeCost(spent)}`,
     ),
   );
 }
@@ -191,7 +190,7 @@ async function allApprovals(client: CadenzaClient): Promise<WaitingCall[]> {
   const query = (await hasSearchAttributes(client)) ? open + waiting : open;
   const ids: string[] = [];
   for await (const { workflowId } of client.list({ query })) ids.push(workflowId);
-  return (await sideBySide(ids, async (id) => await approvalsOf(client, id))).flat();
+  return (await someAtATime(askedTogether, ids, async (id) => await approvalsOf(client, id))).flat();
 }
 
 async function approvalsOf(client: CadenzaClient, workflowId: string): Promise<WaitingCall[]> {
@@ -223,5 +222,5 @@ function describeCall({
       : 'waits for leave to run';
   const head = `${styled('bold', plain(id))}\n  ${plain(agent)}: ${styled('cyan', plain(tool))} ${brief(input, 400)}`;
   const whom = escalatedTo === undefined ? '' : `, gone to ${plain(escalatedTo)},`;
-  return `${head}\n  ${styled('yellow', what)}${whom} since ${since.toISOString().slice(0, 19)}`;
+  return `${head}\n  ${styled('yellow', what)}${whom} since ${describeTime(since)}`;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command `cadenza`. */
-import '../node-version.ts';
+import '../installation/node-version.ts';
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Whoever reads the output has seen enough.

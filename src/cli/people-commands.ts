@@ -1,11 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
-import type { PolicyRule, RunRule } from '../policy.ts';
-import type { ApprovalDecision, Json } from '../protocol.ts';
+import { ruleProblem, type PolicyRule, type RunRule } from '../protocol/policy.ts';
+import type { ApprovalDecision, Json } from '../protocol/protocol.ts';
 import { approvals } from './look-commands.ts';
-import { exitCodes, parseJson, plain, printJson, printLine, UsageError } from './terminal.ts';
+import { addSteering } from './steer-commands.ts';
+import { exitCodes, parseJson, plain, printJson, printLine, UsageError, warn } from './terminal.ts';
 
 /** Makes a command's action of what is done with a client. */
 export type On = <Rest extends unknown[]>(
@@ -39,6 +39,7 @@ export function addPeople(program: Command, on: On): void {
       .argument('<call>', "the call's id, as approvals prints it")
       .option('--reason <text>', 'recorded, and told to the model with a rejection')
       .option('--by <name>', 'who decides', whoami())
+      .option('--json', 'print one JSON object')
       .action(
         on(
           async (client, call: string, options: DecisionOptions) =>
@@ -65,6 +66,7 @@ export function addPeople(program: Command, on: On): void {
       .argument('<json>', field === 'input' ? 'the new arguments' : 'the result; plain text is taken as text')
       .option('--reason <text>')
       .option('--by <name>', 'who decides', whoami())
+      .option('--json', 'print one JSON object')
       .action(
         on(async (client, call: string, text: string, options: DecisionOptions) => {
           const value = field === 'input' ? parseJson(text, 'the new arguments') : jsonOrText(text);
@@ -79,55 +81,7 @@ export function addPeople(program: Command, on: On): void {
     'supply the result of a call: of a question, of a deferred tool, or instead of running it',
   );
   addPolicy(program, on);
-  addSteering(program, on);
-}
-
-function addSteering(program: Command, on: On): void {
-  const by = ['--by <name>', 'who asks', whoami()] as const;
-  program
-    .command('pause')
-    .description('let a run and those below it begin nothing new')
-    .argument('<id>')
-    .option('--now', 'cut off what is under way, and do it again afterwards')
-    .option(...by)
-    .action(
-      on(
-        async (client, id: string, options: { now?: boolean; by: string }) =>
-          await done(client.get(id).pause(options)),
-      ),
-    );
-  program
-    .command('resume')
-    .description('let a paused run go on')
-    .argument('<id>')
-    .option(...by)
-    .action(
-      on(async (client, id: string, options: { by: string }) => await done(client.get(id).resume(options))),
-    );
-  program
-    .command('message')
-    .description('say something to a run; the model sees it at its next turn')
-    .argument('<id>')
-    .argument('<text>')
-    .option('--message-id <id>', 'sent again under the same id it counts once', randomUUID())
-    .action(
-      on(
-        async (client, id: string, text: string, options: { messageId: string }) =>
-          await done(client.get(id).message(text, { id: options.messageId })),
-      ),
-    );
-  program
-    .command('cancel')
-    .description('end a run and those below it')
-    .argument('<id>')
-    .option('--reason <text>')
-    .option(...by)
-    .action(
-      on(
-        async (client, id: string, options: { reason?: string; by: string }) =>
-          await done(client.get(id).cancel(options)),
-      ),
-    );
+  addSteering(program, on, whoami());
 }
 
 function remembered(what: string | undefined): Pick<ApprovalDecision, 'remember'> {
@@ -155,11 +109,12 @@ function addPolicy(program: Command, on: On): void {
     .option('--json', 'one JSON object a line')
     .action(
       on(async (client, id: string, options: PolicyOptions) => {
-        const add = (options.add ?? []).map((text) => parseJson(text, 'a rule') as unknown as RunRule);
+        const add = (options.add ?? []).map(ruleOf);
         const { remove = [], by } = options;
         const run = client.get(id);
         const change = add.length + remove.length > 0;
         const rules = change ? await run.changePolicy({ add, remove, by }) : await run.policy();
+        if (rules.length === 0) warn('no rules count in the run, but for those of its workers');
         for (const rule of rules) {
           if (options.json) printJson(rule);
           else printLine(plain(describeRule(rule)));
@@ -169,11 +124,39 @@ function addPolicy(program: Command, on: On): void {
     );
 }
 
+const exampleRule = `'{"tool":"refund","verdict":"ask"}'`;
+
+/** A rule as it was typed; one that is none is said to be so before anything is sent. */
+function ruleOf(typed: string): RunRule {
+  const rule = parseJson(typed, 'the rule of --add', exampleRule) as unknown as RunRule;
+  const problem = ruleProblem({ id: 'of --add', ...rule } as PolicyRule);
+  if (problem !== undefined)
+    throw new UsageError(
+      `${problem.replace('"of --add"', 'of --add').replaceAll('`', '')}; a rule looks like ${exampleRule}`,
+    );
+  return rule;
+}
+
 function describeRule({ id, verdict, reason, ...rest }: PolicyRule): string {
   const { by, ...conditions } = rest;
   const what = Object.entries(conditions).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
   const who = by === undefined ? '' : `  (${by})`;
   return `${id}  ${verdict}  ${what.join(' ')}${reason === undefined ? '' : `  "${reason}"`}${who}`;
+}
+
+/** What a decision has brought about. */
+const outcomes: Readonly<Record<ApprovalDecision['verdict'], string>> = {
+  approve: 'is approved, and runs',
+  reject: 'is rejected: it does not run, and the model is told',
+  edit: 'is approved with these arguments, and runs',
+  result: 'has its result, which the model is told',
+  again: 'is done again',
+  stop: 'is given up: its run ends',
+};
+
+function remembering(remember: ApprovalDecision['remember']): string {
+  if (remember === undefined) return '';
+  return `; calls of the tool${remember === 'tool' ? '' : ' with these arguments'} are not asked about again in this run`;
 }
 
 async function decide(
@@ -188,11 +171,7 @@ async function decide(
     .get(call.slice(0, mark))
     .decide(call, { ...decision, by, ...(reason !== undefined && { reason }) });
   if (json) printJson({ call, ...decision });
-  return exitCodes.ok;
-}
-
-async function done(work: Promise<unknown>): Promise<number> {
-  await work;
+  else printLine(plain(`${call} ${outcomes[decision.verdict]}${remembering(decision.remember)}`));
   return exitCodes.ok;
 }
 

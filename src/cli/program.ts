@@ -1,7 +1,7 @@
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
-import { describeThrown } from '../failures.ts';
+import { describeThrown } from '../protocol/failures.ts';
 import { isNotFound } from '../transcript/history-events.ts';
 import { addCodec } from './codec-commands.ts';
 import { withArchive, withClient, type GlobalOptions } from './connection.ts';
@@ -11,10 +11,11 @@ import { archiveRuns, erase } from './data-commands.ts';
 import { list, show, type ListCommandOptions, type ShowOptions } from './look-commands.ts';
 import { addPeople, type On } from './people-commands.ts';
 import { chat } from './chat-command.ts';
-import { runAgent, watch, type RunOptions } from './run-commands.ts';
+import { runAgent, type RunOptions } from './run-commands.ts';
 import { addSchedules } from './schedule-commands.ts';
 import { addSetup } from './setup-command.ts';
-import { exitCodes, plain, printLine, UsageError, warn } from './terminal.ts';
+import { exitCodes, plain, printLine, UsageError, warn, wholeNumber } from './terminal.ts';
+import { watch } from './watch-command.ts';
 
 const help = `
 Examples:
@@ -83,8 +84,14 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     await program.parseAsync(argv, { from: 'user' });
     return code;
   } catch (thrown) {
-    return codeFor(thrown);
+    return codeFor(thrown, optionsOf(program));
   }
+}
+
+/** The options of all commands, by the names under which the library knows them. */
+function optionsOf(command: Command): Map<string, string> {
+  const own = command.options.map((option) => [option.attributeName(), option.long ?? option.flags] as const);
+  return new Map([...own, ...command.commands.flatMap((below) => [...optionsOf(below)])]);
 }
 
 function addEval(program: Command, end: (code: number) => void): void {
@@ -189,7 +196,7 @@ function addForks(program: Command, on: On): void {
     .command('fork')
     .description('start a new run from a turn of another')
     .argument('<id>')
-    .option('--turn <n>', 'the turn that is asked anew', Number)
+    .option('--turn <n>', 'the turn that is asked anew', wholeNumber)
     .option('--agent <name>', 'who goes on')
     .option('--model <name>', 'with which model')
     .option('--message <text>', 'said at the end of the conversation')
@@ -211,29 +218,35 @@ function addForks(program: Command, on: On): void {
     .command('rewind')
     .description('take a run back to before a turn, in place')
     .argument('<id>')
-    .requiredOption('--turn <n>', 'the turn that is asked anew', Number)
+    .requiredOption('--turn <n>', 'the turn that is asked anew', wholeNumber)
     .option('--reason <text>')
     .option('--effects-repeat', 'also where an effect may then happen twice')
     .action(
       on(async (client, id: string, options: { turn: number; reason?: string; effectsRepeat?: boolean }) => {
         await client.get(id).rewind(options);
+        printLine(plain(`${id} is back before turn ${options.turn}, which is asked anew`));
         return exitCodes.ok;
       }),
     );
 }
 
 /** Says what went wrong, in one line where it was to be expected. */
-function codeFor(thrown: unknown): number {
+function codeFor(thrown: unknown, options: ReadonlyMap<string, string>): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  if (thrown instanceof WorkflowNotFoundError) {
-    warn(`cadenza: there is no open run of that id, or no run at all: ${plain(thrown.workflowId)}`);
-    return exitCodes.usage;
-  }
-  if (isNotFound(thrown)) {
-    warn('cadenza: there is no run of that id');
+  if (thrown instanceof WorkflowNotFoundError || isNotFound(thrown)) {
+    const { workflowId = '' } = thrown as { workflowId?: string };
+    const named = workflowId === '' ? 'of that id' : `"${plain(workflowId)}"`;
+    warn(
+      `cadenza: there is no run ${named} in this namespace; "cadenza list --children" prints those there are`,
+    );
     return exitCodes.usage;
   }
   const cause = thrown instanceof WorkflowUpdateFailedError ? thrown.cause : thrown;
-  warn(`cadenza: ${plain(describeThrown(cause))}`);
+  // The library speaks of `effectsRepeat` where people type --effects-repeat.
+  const message = plain(describeThrown(cause)).replaceAll(
+    /`([a-zA-Z]+)`/g,
+    (word, name: string) => options.get(name) ?? word,
+  );
+  warn(`cadenza: ${message}`);
   return thrown instanceof UsageError || thrown instanceof TypeError ? exitCodes.usage : exitCodes.failed;
 }

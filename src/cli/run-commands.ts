@@ -3,10 +3,9 @@ import { text as readText } from 'node:stream/consumers';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { CadenzaClient } from '../client/client.ts';
 import type { RunHandle } from '../client/run-handle.ts';
-import { describeThrown } from '../failures.ts';
-import type { Json } from '../protocol.ts';
-import { describeEvent } from './describe-event.ts';
-import { LivePrinter } from './live-printer.ts';
+import { describeThrown } from '../protocol/failures.ts';
+import type { Json } from '../protocol/protocol.ts';
+import { tellOfTrouble, warnWithoutWorkers } from './tell-of-trouble.ts';
 import { exitCodes, plain, printJson, printLine, printOutput, styled, UsageError, warn } from './terminal.ts';
 
 /** Options of `run`. */
@@ -25,21 +24,24 @@ export async function runAgent(
   { id, inputFile, detach, json }: RunOptions,
 ): Promise<number> {
   const input = await inputOf(typed, inputFile);
+  await warnWithoutWorkers(client);
   const run = await client.start(agent, input, id === undefined ? {} : { id });
   if (detach) {
     if (json) printJson({ workflowId: run.workflowId });
     else printLine(run.workflowId);
     return exitCodes.ok;
   }
-  if (json) return await waitFor(run, true);
-  warn(styled('dim', run.workflowId));
+  if (!json) warn(styled('dim', run.workflowId, process.stderr));
   const ended = new AbortController();
-  const telling = tellOfWaiting(run, ended.signal);
+  const telling = [
+    tellOfTrouble(client, run.workflowId, ended.signal),
+    ...(json ? [] : [tellOfWaiting(run, ended.signal)]),
+  ];
   try {
-    return await waitFor(run, false);
+    return await waitFor(run, json === true);
   } finally {
     ended.abort();
-    await telling;
+    await Promise.all(telling);
   }
 }
 
@@ -49,7 +51,13 @@ async function tellOfWaiting(run: RunHandle<Json>, signal: AbortSignal): Promise
     for await (const event of run.events({ signal })) {
       if (event.type !== 'waiting') continue;
       const call = `${run.workflowId}#${event.call}`;
-      warn(styled('yellow', plain(`${event.tool} waits for a person: cadenza approve '${call}'`)));
+      warn(
+        styled(
+          'yellow',
+          plain(`${event.tool} waits for a person: cadenza approve '${call}'`),
+          process.stderr,
+        ),
+      );
     }
   } catch {
     // The run's own end says what is wrong.
@@ -60,14 +68,25 @@ async function tellOfWaiting(run: RunHandle<Json>, signal: AbortSignal): Promise
 export async function inputOf(typed: string | undefined, file: string | undefined): Promise<Json> {
   if (typed === undefined && file === undefined && process.stdin.isTTY)
     throw new UsageError('say what the agent is asked: as an argument, by --input-file, or piped in');
-  const source =
-    file === undefined ? (typed ?? (await readText(process.stdin))) : await readFile(file, 'utf8');
+  const source = file === undefined ? (typed ?? (await readText(process.stdin))) : await readInputFile(file);
+  if (source.trim() === '')
+    throw new UsageError(
+      `${file ?? (typed === undefined ? 'what was piped in' : 'the input')} is empty: say what the agent is asked, as an argument, by --input-file, or piped in`,
+    );
   try {
     const value = JSON.parse(source) as Json;
     // A number or a word is what somebody says, an object is an input.
     return typeof value === 'object' && value !== null ? value : source.trim();
   } catch {
     return source.trim();
+  }
+}
+
+async function readInputFile(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (thrown) {
+    throw new UsageError(`${file} cannot be read: ${describeThrown(thrown)}`);
   }
 }
 
@@ -86,30 +105,4 @@ async function waitFor(run: RunHandle<Json>, json: boolean): Promise<number> {
     else warn(styled('red', plain(`${type ?? 'the run ended'}: ${message}`)));
     return exitCodes.failed;
   }
-}
-
-/** Prints what happens in a run until it ends. */
-export async function watch(
-  client: CadenzaClient,
-  id: string,
-  { json }: { json?: boolean },
-): Promise<number> {
-  let code: number = exitCodes.ok;
-  // What is written bit by bit is for people at a terminal.
-  const text = !json && process.stdout.isTTY;
-  const live = new LivePrinter((piece) => styled('dim', piece));
-  let talks = false;
-  for await (const event of client.get(id).events({ text })) {
-    talks ||= event.type === 'message';
-    if (json) printJson(event);
-    else if (event.type === 'text') live.write({ workflowId: id, ...event });
-    else {
-      if (live.isWriting) printLine();
-      live.end();
-      const line = describeEvent(event, undefined, talks);
-      if (line !== undefined) printLine(`${styled('dim', event.at.toISOString().slice(11, 19))} ${line}`);
-    }
-    if (event.type === 'ended') code = exitCodes.failed;
-  }
-  return code;
 }

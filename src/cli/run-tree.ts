@@ -1,8 +1,8 @@
 import type { CadenzaClient } from '../client/client.ts';
 import type { RunEvent } from '../client/run-events.ts';
-import type { Attachment } from '../attachments.ts';
+import type { Attachment } from '../protocol/attachments.ts';
 import { addUsage } from './describe-usage.ts';
-import type { Json, RunResult, Usage } from '../protocol.ts';
+import type { Json, RunResult, Usage } from '../protocol/protocol.ts';
 
 /** A run with everything that happened in it, and the runs below it. */
 export interface RunTree {

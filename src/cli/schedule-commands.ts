@@ -1,8 +1,11 @@
 import { ScheduleAlreadyRunning, ScheduleNotFoundError, type ScheduleDescription } from '@temporalio/client';
+import { msToNumber } from '@temporalio/common/lib/time.js';
 import { Option, type Command } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import type { ScheduleOptions } from '../client/schedule.ts';
-import type { Duration } from '../duration.ts';
+import type { Duration } from '../protocol/duration.ts';
+import { describeTime } from './describe-time.ts';
+import { describeThrown } from '../protocol/failures.ts';
 import type { On } from './people-commands.ts';
 import { inputOf } from './run-commands.ts';
 import { brief, exitCodes, plain, printJson, printLine, printTable, UsageError, warn } from './terminal.ts';
@@ -83,6 +86,7 @@ function addChanges(schedule: Command, on: On): void {
   const change = (
     name: string,
     description: string,
+    changed: string,
     work: (client: CadenzaClient, id: string, note?: string) => Promise<void>,
   ) =>
     schedule
@@ -93,19 +97,20 @@ function addChanges(schedule: Command, on: On): void {
       .action(
         on(async (client, id: string, { note }: { note?: string }) => {
           await known(id, work(client, id, note));
+          printLine(plain(`the schedule ${id} ${changed}`));
           return exitCodes.ok;
         }),
       );
-  change('pause', 'start no more runs until it is resumed', async (client, id, note) =>
+  change('pause', 'start no more runs until it is resumed', 'is paused', async (client, id, note) =>
     client.temporal.schedule.getHandle(id).pause(note),
   );
-  change('resume', 'go on starting runs', async (client, id, note) =>
+  change('resume', 'go on starting runs', 'goes on', async (client, id, note) =>
     client.temporal.schedule.getHandle(id).unpause(note),
   );
-  change('trigger', 'start a run now', async (client, id) =>
+  change('trigger', 'start a run now', 'starts a run now', async (client, id) =>
     client.temporal.schedule.getHandle(id).trigger(),
   );
-  change('delete', 'start no more runs; those under way go on', async (client, id) =>
+  change('delete', 'start no more runs; those under way go on', 'is deleted', async (client, id) =>
     client.temporal.schedule.getHandle(id).delete(),
   );
 }
@@ -119,6 +124,12 @@ async function create(
 ): Promise<number> {
   if (cron === undefined && every === undefined)
     throw new UsageError('say when: --cron "0 9 * * 1-5", or --every 1h');
+  for (const [option, value] of Object.entries({
+    '--every': every,
+    '--jitter': jitter,
+    '--catch-up': catchUp,
+  }))
+    if (value !== undefined) checkDuration(option, value);
   const input = await inputOf(typed, inputFile);
   const options: ScheduleOptions = {
     ...rest,
@@ -138,14 +149,27 @@ async function create(
     if (thrown instanceof ScheduleAlreadyRunning)
       throw new UsageError(`there is a schedule "${plain(id)}"; delete it first, or take another id`);
     // The server's words about times that are none.
+    const { code, message = '' } = (thrown as { cause?: { code?: number; message?: string } }).cause ?? {};
     if (
-      (thrown as { cause?: { code?: number } }).cause?.code === 3 ||
-      (thrown as { code?: number }).code === 3
+      code === 3 ||
+      (thrown as { code?: number }).code === 3 ||
+      /cron/i.test(`${describeThrown(thrown)} ${message}`)
     )
-      throw new UsageError(`the times are none: ${brief((thrown as Error).message, 300)}`);
+      throw new UsageError(
+        `the server does not take ${cron === undefined ? '--every' : `--cron "${plain([cron].flat().join(', '))}"`}${timeZone === undefined ? '' : ` with --time-zone ${plain(timeZone)}`}: ${brief((thrown as Error).message, 300)}`,
+      );
     throw thrown;
   }
+  printLine(plain(`the schedule ${id} is there; "cadenza schedule show ${id}" says when it runs`));
   return exitCodes.ok;
+}
+
+function checkDuration(option: string, value: string): void {
+  try {
+    msToNumber(value as Duration);
+  } catch {
+    throw new UsageError(`${option} takes a time such as 30s, 15m, 1h or 2d, not "${plain(value)}"`);
+  }
 }
 
 async function list(client: CadenzaClient, { json }: { json?: boolean }): Promise<number> {
@@ -158,9 +182,7 @@ async function list(client: CadenzaClient, { json }: { json?: boolean }): Promis
       printJson({ id: scheduleId, agent, paused: state.paused, ...(next && { next: next.toISOString() }) });
     else
       rows.push(
-        [agent, state.paused ? 'paused' : 'active', next?.toISOString().slice(0, 19) ?? '-', scheduleId].map(
-          plain,
-        ),
+        [agent, state.paused ? 'paused' : 'active', next ? describeTime(next) : '-', scheduleId].map(plain),
       );
   }
   if (!json && rows.length > 0) printTable(['AGENT', 'STATE', 'NEXT', 'ID'], rows);
@@ -174,7 +196,8 @@ async function show(client: CadenzaClient, id: string, { json }: { json?: boolea
   if (json) printJson(facts);
   else {
     for (const [name, value] of Object.entries(facts)) {
-      const text = Array.isArray(value) ? value.join(', ') : String(value);
+      const words = [value].flat().map((each) => (each instanceof Date ? describeTime(each) : String(each)));
+      const text = words.join(', ');
       if (text !== '') printLine(`${name.padEnd(9)} ${plain(text)}`);
     }
   }
@@ -198,7 +221,7 @@ function factsOf({ scheduleId, memo, spec, policies, state, info, action }: Sche
     overlap: (policies.overlap ?? 'SKIP').toLowerCase().replace('_', '-'),
     queue: action.taskQueue,
     runs: info.recentActions.map(workflowId),
-    next: info.nextActionTimes.slice(0, 5).map((time) => time.toISOString().slice(0, 19)),
+    next: info.nextActionTimes.slice(0, 5),
   };
 }
 

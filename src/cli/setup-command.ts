@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
-import { describeThrown } from '../failures.ts';
-import { indexedTypes, missingAttributes, searchAttributes } from '../search-attributes.ts';
+import { describeThrown } from '../protocol/failures.ts';
+import { indexedTypes, missingAttributes, searchAttributes } from '../visibility/search-attributes.ts';
 import type { On } from './people-commands.ts';
 import { exitCodes, printJson, printLine, UsageError, warn } from './terminal.ts';
 

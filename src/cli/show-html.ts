@@ -1,6 +1,7 @@
-import { describeAttachment, type Attachment } from '../attachments.ts';
+import { describeAttachment, type Attachment } from '../protocol/attachments.ts';
 import type { RunEvent } from '../client/run-events.ts';
-import type { Json } from '../protocol.ts';
+import type { Json } from '../protocol/protocol.ts';
+import { describeTime } from './describe-time.ts';
 import { describeCost, describeTokens, spendingOf } from './describe-usage.ts';
 import type { RunTree } from './run-tree.ts';
 import { brief } from './terminal.ts';
@@ -55,9 +56,9 @@ function runSection(tree: RunTree, level: number): string {
     ['State', tree.state.toLowerCase()],
     ['Turns', String(tree.turns)],
     ['Tokens', describeTokens(tree.usage)],
-    ['Cost', describeCost(tree)],
+    ['Cost', tree.turns === 0 ? '-' : describeCost(tree)],
     ...withThoseBelow(tree),
-    ['Started', tree.startedAt.replace('T', ' ').slice(0, 19)],
+    ['Started', describeTime(new Date(tree.startedAt))],
     ['Took', duration(Date.parse(end) - Date.parse(tree.startedAt))],
   ];
   const { output, failure, gone } = tree;

@@ -1,5 +1,6 @@
 import { inspect, stripVTControlCharacters } from 'node:util';
-import type { Json } from '../protocol.ts';
+import { InvalidArgumentError } from 'commander';
+import type { Json } from '../protocol/protocol.ts';
 
 /** A mistake of whoever types: said in one line, without a stack. */
 export class UsageError extends Error {
@@ -44,9 +45,9 @@ export function warn(line: string): void {
 
 type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 
-/** Text in a style, where the standard output is a terminal that wants colours. */
-export function styled(style: Style, text: string): string {
-  if (!process.stdout.isTTY || process.env['NO_COLOR']) return text;
+/** Text in a style, where what it is written to is a terminal that wants colours. */
+export function styled(style: Style, text: string, to: { isTTY?: boolean } = process.stdout): string {
+  if (!to.isTTY || process.env['NO_COLOR']) return text;
   const [open, close] = inspect.colors[style] ?? [0, 0];
   return `\u001B[${open}m${text}\u001B[${close}m`;
 }
@@ -64,11 +65,17 @@ export function printTable(head: string[], rows: string[][]): void {
   for (const row of rows) printLine(lined(row));
 }
 
-/** JSON as somebody typed it; throws a {@link UsageError} that names the option. */
-export function parseJson(text: string, what: string): Json {
+/** JSON as somebody typed it; throws a {@link UsageError} that names the option and shows an example. */
+export function parseJson(text: string, what: string, example = `'{"amount": 5}' or '"text"'`): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
-    throw new UsageError(`${what} must be JSON, such as '{"amount": 5}' or '"text"'`);
+    throw new UsageError(`${what} must be JSON, such as ${example}`);
   }
+}
+
+/** The value of an option that takes a number from 1 on. */
+export function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.');
+  return Number(text);
 }

@@ -1,5 +1,5 @@
-import { failure } from '../failures.ts';
-import type { Decision, Json, ModelTurn } from '../protocol.ts';
+import { failure } from '../protocol/failures.ts';
+import type { Decision, Json, ModelTurn } from '../protocol/protocol.ts';
 import { readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader, type HistoryRecord } from '../transcript/records.ts';

@@ -1,4 +1,4 @@
-import { failure, type FailureType } from '../failures.ts';
+import { failure, type FailureType } from '../protocol/failures.ts';
 import { addEvents, type TranscriptSource } from '../transcript/read-transcript.ts';
 import { readForward, type HistoryEvent, type HistorySource } from '../transcript/history-events.ts';
 import { RecordReader, type HistoryRecord } from '../transcript/records.ts';

@@ -1,6 +1,5 @@
 import {
   Client,
-  Connection,
   WorkflowExecutionAlreadyStartedError,
   type ClientInterceptors,
   type ClientOptions,
@@ -12,34 +11,31 @@ import type { PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { agentStart, type RunOptions } from '../agent-start.ts';
+import { agentStart, type RunOptions } from '../protocol/agent-start.ts';
 import { chooseCodec, withChosenCodec } from '../codec/with-codec.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
-import { canonicalJson, toJson } from '../digest.ts';
-import { failure } from '../failures.ts';
-import { names, type AgentStart, type Features, type Json, type RunResult } from '../protocol.ts';
-import { redactJson, type Redact } from '../redaction.ts';
+import { canonicalJson, toJson } from '../protocol/digest.ts';
+import { failure } from '../protocol/failures.ts';
+import { names, type AgentStart, type Features, type Json, type RunResult } from '../protocol/protocol.ts';
+import { redactJson, type Redact } from '../redaction/redaction.ts';
 import { Archive } from '../storage/archive.ts';
-import {
-  storageFromEnvironment,
-  storageOptions,
-  withStorage,
-  type StorageOptions,
-} from '../storage/external-storage.ts';
+import { withEnvironment } from '../storage/environment.ts';
+import { storageOptions, withStorage, type StorageOptions } from '../storage/external-storage.ts';
 import type { ObjectStore } from '../storage/object-store.ts';
 import { openStore, type StoreLocation } from '../storage/open-store.ts';
 import { priorityOf } from './priority.ts';
-import { summary } from '../summary.ts';
+import { summary } from '../protocol/summary.ts';
 import type { HistoryArchive } from '../transcript/history-events.ts';
-import { listWorkflows, memoField } from '../transcript/list-workflows.ts';
+import { listWorkflows, memoField } from '../visibility/list-workflows.ts';
 import { listed, type ListedRun } from './listed-run.ts';
 import { archiveChain, type ArchivedCopy } from './archive.ts';
 import { eraseTree, type EraseOptions, type EraseReport } from './erase.ts';
 import { forkRun, type ForkOptions } from './fork.ts';
 import { redacted, type Reading } from './reading.ts';
 import { tenantUse, type TenantUse } from './tenant-use.ts';
-import { isRedisUrl, type RedisTextOptions } from '../redis-text.ts';
-import { RedisTextReader } from './redis-text-reader.ts';
+import { isRedisUrl, type RedisTextOptions } from '../live-text/redis-text.ts';
+import { RedisTextReader } from '../live-text/redis-text-reader.ts';
+import { connect } from './connect.ts';
 import { RunHandle } from './run-handle.ts';
 import { scheduleRun, type ScheduleOptions } from './schedule.ts';
 import { traceInterceptor } from './tracing.ts';
@@ -106,18 +102,14 @@ export interface ClientParts extends Reading {
 type InputOf<A> = A extends string ? Json : AgentInput<A>;
 type OutputOf<A> = A extends string ? Json : AgentOutput<A>;
 
-/** Most bytes of one message from the server. Histories come in pages of up to several megabytes; gRPC's own limit is 4 MB. */
-const longestMessage = 128 * 1024 * 1024;
-
 /**
  * Starts agent runs and looks at them. Connect once per process.
  *
  * Throws what Temporal's `Connection.connect` throws when there is no server, and a `TypeError` for a `liveText` that is no address.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
-  const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = options;
-  const { liveText = liveTextOfEnvironment(), redact, ...some } = others;
-  const { storage = storageFromEnvironment(), archive = process.env['CADENZA_ARCHIVE'], ...rest } = some;
+  const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = withEnvironment(options);
+  const { liveText = liveTextOfEnvironment(), redact, storage, archive, ...rest } = others;
   const interceptors = tracing ? await withTracing(rest.interceptors) : rest.interceptors;
   const { dataConverter } = rest;
   // One that is loaded already is Temporal's own way to say: exactly this.
@@ -133,14 +125,11 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
     ...rest,
     ...(interceptors && { interceptors }),
     ...(converter && { dataConverter: converter }),
-    connection: connection ?? (own as Connection),
+    connection: connection ?? (own as ConnectionLike),
     ...(namespace !== undefined && { namespace }),
   });
   const texts = liveText && new RedisTextReader(liveText.redis);
-  const kept =
-    archive === undefined || archive === ''
-      ? undefined
-      : new Archive(openStore(archive), client.options.namespace);
+  const kept = archive === undefined ? undefined : new Archive(openStore(archive), client.options.namespace);
   const close = async () => {
     await texts?.close();
     await own?.close();
@@ -164,18 +153,12 @@ async function withTracing(interceptors: ClientOptions['interceptors']): Promise
   return { ...others, workflow: [...workflow, await traceInterceptor()] };
 }
 
-async function connect(options: Parameters<typeof Connection.connect>[0]): Promise<Connection> {
-  return await Connection.connect({
-    ...options,
-    channelArgs: { 'grpc.max_receive_message_length': longestMessage, ...options?.channelArgs },
-  });
-}
-
 /** Made by {@link createClient}. */
 export class CadenzaClient {
   /** Temporal's own client, for everything that is not about agents. */
   readonly temporal: Client;
-  private readonly taskQueue: string;
+  /** Where runs are started, unless a start names another one. */
+  readonly taskQueue: string;
   private readonly closeOwn: () => Promise<void>;
   private readonly parts: ClientParts;
 
@@ -326,6 +309,11 @@ export class CadenzaClient {
       archive,
       archiveOnly: true,
     });
+  }
+
+  /** Whether the client has an archive that it can write to. */
+  get hasArchive(): boolean {
+    return this.parts.store !== undefined;
   }
 
   /**

@@ -1,6 +1,6 @@
-import { names } from '../protocol.ts';
+import { names } from '../protocol/protocol.ts';
 import { isNotFound } from '../transcript/history-events.ts';
-import { listWorkflows } from '../transcript/list-workflows.ts';
+import { listWorkflows } from '../visibility/list-workflows.ts';
 import { setTimeout as wait } from 'node:timers/promises';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { Archive } from '../storage/archive.ts';

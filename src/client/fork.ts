@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import type { Priority } from '@temporalio/common';
-import { agentStart, type RunOptions } from '../agent-start.ts';
-import { attachmentsProblem } from '../attachments.ts';
-import { digestText } from '../digest.ts';
-import { failure } from '../failures.ts';
+import { agentStart, type RunOptions } from '../protocol/agent-start.ts';
+import { attachmentsProblem } from '../protocol/attachments.ts';
+import { digestText } from '../protocol/digest.ts';
+import { replyParts } from '../protocol/reply-parts.ts';
+import { failure } from '../protocol/failures.ts';
 import {
   names,
   type AgentStart,
@@ -12,8 +13,7 @@ import {
   type Inheritance,
   type Item,
   type Json,
-  type ReplyPart,
-} from '../protocol.ts';
+} from '../protocol/protocol.ts';
 import { inputText, userMessage, type Said } from '../transcript/conversation.ts';
 import type { TranscriptSource } from '../transcript/read-transcript.ts';
 import { closeOpenCalls } from '../transcript/transcript.ts';
@@ -46,7 +46,6 @@ export interface ForkOptions extends RunOptions {
 
 /** Bytes of a conversation that a start carries; a longer one comes in parts. */
 const carriedBytes = 512 * 1024;
-const partLength = 256 * 1024;
 
 /** How the run that is forked is read. */
 export interface ForkSource extends TranscriptSource {
@@ -91,7 +90,7 @@ export async function forkRun(
     );
   }
   const text = JSON.stringify(items);
-  const parts = Buffer.byteLength(text) > carriedBytes ? partsOf(text) : [];
+  const parts = Buffer.byteLength(text) > carriedBytes ? replyParts(digestText(text), text) : [];
   const conversation: Inheritance =
     parts.length > 0 ? { parts: parts.map(({ digest }) => digest) } : { items };
   const { open } = origin.start;
@@ -172,12 +171,4 @@ function withInput(
   const text = input === undefined ? (asked?.text ?? '') : inputText(input);
   const { attachments = asked?.attachments } = attached;
   return [userMessage({ text, ...(attachments && { attachments }) }), ...(asked ? items.slice(1) : items)];
-}
-
-function partsOf(text: string): ReplyPart[] {
-  const whole = digestText(text);
-  return Array.from({ length: Math.ceil(text.length / partLength) }, (_, index) => ({
-    digest: `${whole}.${index}`,
-    text: text.slice(index * partLength, (index + 1) * partLength),
-  }));
 }

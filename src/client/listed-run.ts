@@ -1,5 +1,5 @@
 import { optionalTsToDate } from '@temporalio/common/lib/time.js';
-import type { ListedWorkflow } from '../transcript/list-workflows.ts';
+import type { ListedWorkflow } from '../visibility/list-workflows.ts';
 
 /** A run in a list. */
 export interface ListedRun {

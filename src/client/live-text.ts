@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
-import type { RedisTextReader } from './redis-text-reader.ts';
+import type { RedisTextReader } from '../live-text/redis-text-reader.ts';
 import { turnOf } from './waiting-events.ts';
 import type { RunEvent } from './run-events.ts';
 

@@ -1,4 +1,4 @@
-import type { PolicyChange } from '../policy.ts';
+import type { PolicyChange } from '../protocol/policy.ts';
 import type { HistoryRecord } from '../transcript/records.ts';
 import type { RunEventBody } from './run-events.ts';
 

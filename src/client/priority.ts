@@ -1,5 +1,5 @@
 import type { Priority } from '@temporalio/common';
-import { digestText } from '../digest.ts';
+import { digestText } from '../protocol/digest.ts';
 
 /** Temporal takes no longer one. */
 const longestKey = 64;

@@ -1,7 +1,7 @@
 import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
-import type { ApprovalDecision } from '../protocol.ts';
-import { redactJson, type Redact } from '../redaction.ts';
-import type { RedisTextReader } from './redis-text-reader.ts';
+import type { ApprovalDecision } from '../protocol/protocol.ts';
+import { redactJson, type Redact } from '../redaction/redaction.ts';
+import type { RedisTextReader } from '../live-text/redis-text-reader.ts';
 import type { HistoryArchive, HistorySource } from '../transcript/history-events.ts';
 
 /** What the handles of a client work with besides Temporal's own. */

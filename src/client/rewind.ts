@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { failure } from '../failures.ts';
-import { parseCallId, type ModelTurn } from '../protocol.ts';
+import { failure } from '../protocol/failures.ts';
+import { parseCallId, type ModelTurn } from '../protocol/protocol.ts';
 import type { TranscriptSource } from '../transcript/read-transcript.ts';
 import { readForward } from '../transcript/history-events.ts';
 import type { HistoryRecord } from '../transcript/records.ts';

@@ -1,6 +1,6 @@
-import type { Attachment } from '../attachments.ts';
-import type { PolicyRule } from '../policy.ts';
-import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol.ts';
+import type { Attachment } from '../protocol/attachments.ts';
+import type { PolicyRule } from '../protocol/policy.ts';
+import type { AgentStart, ApprovalDecision, Item, Json, RunResult, Usage } from '../protocol/protocol.ts';
 import { isNotFound, readForward, type HistorySource } from '../transcript/history-events.ts';
 import type { PayloadReader } from '../transcript/payload-reader.ts';
 import { RecordReader, type HistoryRecord } from '../transcript/records.ts';
@@ -115,7 +115,7 @@ export async function* watchRun(
         ...(signal && { signal }),
       },
     );
-    runId = next;
+    runId = next && (await afterResets(source, { workflowId: run.workflowId, runId: next }));
   }
 }
 
@@ -313,5 +313,36 @@ async function latestOnServer(
     namespace: source.options.namespace,
     execution: { workflowId },
   });
-  return (first && workflowExecutionInfo?.firstRunId) || workflowExecutionInfo?.execution?.runId || undefined;
+  const newest = workflowExecutionInfo?.execution?.runId || undefined;
+  const firstRunId = workflowExecutionInfo?.firstRunId || undefined;
+  if (!first || firstRunId === undefined || firstRunId === newest) return newest;
+  return await afterResets(source, { workflowId, runId: firstRunId });
+}
+
+/** Resets of one run that are followed: each is a person's act. */
+const mostResets = 1_000;
+
+/** The run that a Reset has put in the place of this one, if any: what the other had come to is gone from the conversation. */
+async function afterResets(
+  source: HistorySource,
+  run: { workflowId: string; runId: string },
+): Promise<string> {
+  let { runId } = run;
+  if (source.archiveOnly) return runId;
+  for (let resets = 0; resets < mostResets; resets += 1) {
+    const described = await source.workflowService
+      .describeWorkflowExecution({
+        namespace: source.options.namespace,
+        execution: { workflowId: run.workflowId, runId },
+      })
+      .catch((thrown: unknown) => {
+        // One that is gone, or in the archive alone, is nothing's place.
+        if (!isNotFound(thrown)) throw thrown;
+        return undefined;
+      });
+    const next = described?.workflowExtendedInfo?.resetRunId;
+    if (!next) return runId;
+    runId = next;
+  }
+  return runId;
 }

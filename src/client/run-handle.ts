@@ -8,11 +8,11 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
-import { identified } from '../agent-start.ts';
-import type { Attachment } from '../attachments.ts';
-import { failure } from '../failures.ts';
-import { messageProblem } from '../message-problem.ts';
-import type { PolicyChange, PolicyRule, RunRule } from '../policy.ts';
+import { identified } from '../protocol/agent-start.ts';
+import type { Attachment } from '../protocol/attachments.ts';
+import { failure } from '../protocol/failures.ts';
+import { messageProblem } from '../protocol/message-problem.ts';
+import type { PolicyChange, PolicyRule, RunRule } from '../protocol/policy.ts';
 import {
   callsOf,
   names,
@@ -25,7 +25,7 @@ import {
   type RunStatus,
   type RunTotals,
   type UserMessage,
-} from '../protocol.ts';
+} from '../protocol/protocol.ts';
 import { readForward, readReverse } from '../transcript/history-events.ts';
 import { createPayloadReader, type PayloadReader } from '../transcript/payload-reader.ts';
 import { readInheritance, readTranscript, type TranscriptSource } from '../transcript/read-transcript.ts';

@@ -1,5 +1,5 @@
 import { WorkflowFailedError } from '@temporalio/client';
-import type { RunResult, RunStatus, RunTotals } from '../protocol.ts';
+import type { RunResult, RunStatus, RunTotals } from '../protocol/protocol.ts';
 
 /** What an open run has used so far, as a worker answered; `undefined` where none did. */
 export function usageNow(now: RunStatus | undefined): RunTotals | undefined {

@@ -5,11 +5,11 @@ import type {
   ScheduleOverlapPolicy,
 } from '@temporalio/client';
 import type { Priority } from '@temporalio/common';
-import { agentStart, type RunOptions } from '../agent-start.ts';
-import type { Duration } from '../duration.ts';
-import { names, type AgentStart, type Features, type Json } from '../protocol.ts';
+import { agentStart, type RunOptions } from '../protocol/agent-start.ts';
+import type { Duration } from '../protocol/duration.ts';
+import { names, type AgentStart, type Features, type Json } from '../protocol/protocol.ts';
 import { priorityOf } from './priority.ts';
-import { summary } from '../summary.ts';
+import { summary } from '../protocol/summary.ts';
 
 /** When an agent runs, and what becomes of a run that is still under way by then. */
 export interface ScheduleOptions extends RunOptions {

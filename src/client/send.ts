@@ -6,11 +6,11 @@ import {
 } from '@temporalio/client';
 import { randomUUID } from 'node:crypto';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { agentStart, type RunOptions } from '../agent-start.ts';
-import type { Duration } from '../duration.ts';
-import { failure } from '../failures.ts';
-import { messageProblem } from '../message-problem.ts';
-import { names, type AgentStart, type Features, type UserMessage } from '../protocol.ts';
+import { agentStart, type RunOptions } from '../protocol/agent-start.ts';
+import type { Duration } from '../protocol/duration.ts';
+import { failure } from '../protocol/failures.ts';
+import { messageProblem } from '../protocol/message-problem.ts';
+import { names, type AgentStart, type Features, type UserMessage } from '../protocol/protocol.ts';
 import { acrossContinueAsNew } from './across-continue-as-new.ts';
 import { priorityOf } from './priority.ts';
 import type { Answer } from './answers.ts';

@@ -1,5 +1,5 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { budgetId, tenancyNames, type BudgetState } from '../tenancy.ts';
+import { budgetId, tenancyNames, type BudgetState } from '../protocol/tenancy.ts';
 
 /** What a tenant has used on a day. */
 export interface TenantUse {

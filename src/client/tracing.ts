@@ -1,6 +1,7 @@
 import type { WorkflowClientInterceptor } from '@temporalio/client';
 import { defaultPayloadConverter, type Headers } from '@temporalio/common';
-import { traceHeader, type TraceCarrier } from '../trace-context.ts';
+import { traceHeader, type TraceCarrier } from '../protocol/trace-context.ts';
+import { optionalPackage } from '../installation/optional-package.ts';
 
 /**
  * Puts the caller's active span into the header of every run that is started, so that the run belongs to the caller's trace. Makes no span
@@ -9,11 +10,11 @@ import { traceHeader, type TraceCarrier } from '../trace-context.ts';
  * Throws an `Error` where `@opentelemetry/api` is not installed.
  */
 export async function traceInterceptor(): Promise<WorkflowClientInterceptor> {
-  const api = await import('@opentelemetry/api').catch((thrown: unknown) => {
-    throw new Error('tracing needs a package that is not installed: npm install @opentelemetry/api', {
-      cause: thrown,
-    });
-  });
+  const api = await optionalPackage(
+    'tracing',
+    '@opentelemetry/api',
+    async () => await import('@opentelemetry/api'),
+  );
   const traced = (headers: Headers): Headers => {
     const span = api.trace.getSpanContext(api.context.active());
     if (!span || !api.isSpanContextValid(span) || headers[traceHeader]) return headers;

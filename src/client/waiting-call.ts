@@ -1,4 +1,4 @@
-import type { Json, PendingApproval, Uncertainty } from '../protocol.ts';
+import type { Json, PendingApproval, Uncertainty } from '../protocol/protocol.ts';
 
 /** A call that waits for a person's decision. */
 export interface WaitingCall extends Omit<PendingApproval, 'since' | 'edited' | 'uncertain'> {

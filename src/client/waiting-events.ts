@@ -1,5 +1,5 @@
-import { endsRun, failedBeforeTool } from '../failures.ts';
-import { callId, parseCallId, positionOf, uncertainDigest } from '../protocol.ts';
+import { endsRun, failedBeforeTool } from '../protocol/failures.ts';
+import { callId, parseCallId, positionOf, uncertainDigest } from '../protocol/protocol.ts';
 import type { HistoryRecord } from '../transcript/records.ts';
 
 /** A call began to wait for a person. */

@@ -5,6 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
 import { RateLimit } from './rate-limit.ts';
+import { optionalPackage } from '../installation/optional-package.ts';
 
 /** Who may ask a {@link startCodecServer}: whoever knows the token, and whoever has a JSON Web Token that verifies. One of them must be there. */
 export interface CodecServerAccess {
@@ -227,9 +228,11 @@ async function jwtVerifier({
   audience,
   permissionsClaim,
 }: NonNullable<CodecServerAccess['jwt']>) {
-  const { createRemoteJWKSet, jwtVerify } = await import('jose').catch((thrown: unknown) => {
-    throw new Error('install jose to verify JSON Web Tokens', { cause: thrown });
-  });
+  const { createRemoteJWKSet, jwtVerify } = await optionalPackage(
+    'checking JSON Web Tokens',
+    'jose',
+    async () => await import('jose'),
+  );
   const keys = createRemoteJWKSet(new URL(jwks));
   return async (given: string) => {
     try {

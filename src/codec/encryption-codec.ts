@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import type { Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
 import protos from '@temporalio/proto';
-import { failure } from '../failures.ts';
+import { failure } from '../protocol/failures.ts';
 import { KeyRing, missingKey, type CodecKey, type KeyRingOptions } from './key-ring.ts';
 
 /** The argument of {@link encryptionCodec}. */

@@ -1,7 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import type { Duration } from '../duration.ts';
-import { failure } from '../failures.ts';
+import type { Duration } from '../protocol/duration.ts';
+import { failure } from '../protocol/failures.ts';
 
 /** The keys of a codec: one that encrypts, and all that decrypt. */
 export interface KeyRingOptions {

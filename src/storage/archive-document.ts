@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { gunzip, gzip } from 'node:zlib';
 import { historyFromJSON, historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { temporal } from '@temporalio/proto';
-import { failure } from '../failures.ts';
+import { failure } from '../protocol/failures.ts';
 
 type HistoryEvent = temporal.api.history.v1.IHistoryEvent;
 

@@ -3,7 +3,7 @@ import {
   ExternalStorageRunner,
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { ExternalStorage, Payload } from '@temporalio/common';
-import { failure } from '../failures.ts';
+import { failure } from '../protocol/failures.ts';
 import type { HistoryEvent } from '../transcript/history-events.ts';
 import type { ArchiveHeader, ArchivedRun } from './archive-document.ts';
 

@@ -9,6 +9,7 @@ import proto from '@temporalio/proto';
 import { keySegment, payloadPrefix, sha256 } from './keys.ts';
 import type { ObjectStore } from './object-store.ts';
 import { openStore, type StoreLocation } from './open-store.ts';
+import { someAtATime } from '../bounded-work/some-at-a-time.ts';
 
 /** How payloads that are too large for a history are stored outside of it. */
 export interface StorageOptions {
@@ -44,16 +45,6 @@ export function withStorage(
   return { ...converter, externalStorage: externalStorage(options) };
 }
 
-/** What `CADENZA_STORAGE` and `CADENZA_STORAGE_THRESHOLD_KB` say. Throws a `TypeError` for a threshold that is no number. */
-export function storageFromEnvironment(env: NodeJS.ProcessEnv = process.env): StorageOptions | undefined {
-  const { CADENZA_STORAGE: store, CADENZA_STORAGE_THRESHOLD_KB: threshold } = env;
-  if (store === undefined || store === '') return undefined;
-  const kilobytes = Number(threshold ?? '256');
-  if (!Number.isFinite(kilobytes) || kilobytes < 0 || threshold === '')
-    throw new TypeError('CADENZA_STORAGE_THRESHOLD_KB must be a number of kilobytes, such as 256');
-  return { store, thresholdBytes: kilobytes * 1024 };
-}
-
 /** The location and the settings, however they were given. */
 export function storageOptions(options: StoreLocation | StorageOptions): StorageOptions {
   return typeof options === 'object' && 'store' in options ? options : { store: options };
@@ -70,7 +61,7 @@ export function storageDriver(store: ObjectStore, name: string): StorageDriver {
     name,
     type: store.type,
     store: async ({ target, abortSignal }, payloads) =>
-      await inBatches(payloads, async (payload) => {
+      await someAtATime(atOnce, payloads, async (payload) => {
         const data = payloadType.encode(payload).finish();
         const digest = sha256(data);
         const { namespace = 'none', id = 'none' } = target ?? {};
@@ -84,7 +75,7 @@ export function storageDriver(store: ObjectStore, name: string): StorageDriver {
         return new StorageDriverClaim({ key, sha256: digest });
       }),
     retrieve: async ({ abortSignal }, claims) =>
-      await inBatches(claims, async ({ claimData }): Promise<Payload> => {
+      await someAtATime(atOnce, claims, async ({ claimData }): Promise<Payload> => {
         const { key = '', sha256: digest } = claimData;
         const data = await store.get(key, { signal: abortSignal });
         if (digest !== undefined && sha256(data) !== digest)
@@ -92,11 +83,4 @@ export function storageDriver(store: ObjectStore, name: string): StorageDriver {
         return payloadType.decode(data) as Payload;
       }),
   };
-}
-
-async function inBatches<From, To>(all: readonly From[], work: (one: From) => Promise<To>): Promise<To[]> {
-  const done: To[] = [];
-  for (let at = 0; at < all.length; at += atOnce)
-    done.push(...(await Promise.all(all.slice(at, at + atOnce).map(work))));
-  return done;
 }

@@ -7,6 +7,7 @@ import {
   type ObjectStore,
   type StoredObject,
 } from './object-store.ts';
+import { optionalPackage } from '../installation/optional-package.ts';
 
 /** The argument of {@link S3Store}. */
 export interface S3StoreOptions {
@@ -96,14 +97,11 @@ export class S3Store implements ObjectStore {
   }
 
   private async connect(): Promise<{ sdk: Sdk; client: S3Client }> {
-    let sdk: Sdk;
-    try {
-      sdk = await import('@aws-sdk/client-s3');
-    } catch (thrown) {
-      throw new Error(`${this.location} needs the package @aws-sdk/client-s3; install it beside cadenza`, {
-        cause: thrown,
-      });
-    }
+    const sdk: Sdk = await optionalPackage(
+      this.location,
+      '@aws-sdk/client-s3',
+      async () => await import('@aws-sdk/client-s3'),
+    );
     const { region, endpoint, pathStyle = endpoint !== undefined, credentials } = this.options;
     const elsewhere = endpoint !== undefined;
     const known = region ?? (elsewhere ? (process.env['AWS_REGION'] ?? 'us-east-1') : undefined);

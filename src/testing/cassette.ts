@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { chainOf, readRun } from '../client/chain.ts';
 import type { RunHandle } from '../client/run-handle.ts';
-import type { Item, Json } from '../protocol.ts';
+import type { Item, Json } from '../protocol/protocol.ts';
 
 /** One turn of a recorded run: what the model was given, and what it replied. */
 export interface CassetteTurn {

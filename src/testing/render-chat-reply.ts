@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import type { Usage } from '../protocol.ts';
+import type { Usage } from '../protocol/protocol.ts';
 import type { ChatRequest } from './chat-protocol.ts';
 import { sendJson } from './loopback-http.ts';
 

@@ -1,12 +1,12 @@
-import { decide } from '../activities/decide.ts';
+import { decide } from '../activities/turn/decide.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
-import { renderDefinition } from '../activities/render-definition.ts';
+import { renderDefinition } from '../activities/turn/render-definition.ts';
 import { createRegistry, type AgentSource, type RegisteredAgent } from '../agents/registry.ts';
-import { canonicalJson } from '../digest.ts';
-import { describeThrown } from '../failures.ts';
-import { callsOf, type Item, type Json } from '../protocol.ts';
+import { canonicalJson } from '../protocol/digest.ts';
+import { describeThrown } from '../protocol/failures.ts';
+import { callsOf, type Item, type Json } from '../protocol/protocol.ts';
 import { modelRequest } from '../transcript/model-request.ts';
 import { conversationsOf, type Cassette } from './cassette.ts';
 

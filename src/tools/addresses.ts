@@ -1,5 +1,6 @@
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
+import { optionalPackage } from '../installation/optional-package.ts';
 
 /** Resolves a name to all its addresses, as `dns.lookup` does with `all`. */
 export type Resolve = (hostname: string) => Promise<LookupAddress[]>;
@@ -17,9 +18,11 @@ export type IsPublic = (address: string) => boolean;
  * The classes are those of the package `ipaddr.js`, which must be installed.
  */
 export async function publicAddresses(): Promise<IsPublic> {
-  const { default: ip } = await import('ipaddr.js').catch((thrown: unknown) => {
-    throw new Error('install ipaddr.js to use the fetch tool', { cause: thrown });
-  });
+  const { default: ip } = await optionalPackage(
+    'the fetch tool',
+    'ipaddr.js',
+    async () => await import('ipaddr.js'),
+  );
   // NAT64 and its local form, 6to4, and IPv4-compatible addresses: whoever routes them ends at an IPv4 address, which may be a private one.
   const carriers = ['64:ff9b::/96', '64:ff9b:1::/48', '2002::/16', '::/96'].map((range) =>
     ip.IPv6.parseCIDR(range),

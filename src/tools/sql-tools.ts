@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { defineTool, ToolError, type ToolContext } from '../agents/define-tool.ts';
 import type { SqliteAnswer, SqliteRequest } from './sqlite-process.ts';
+import { optionalPackage } from '../installation/optional-package.ts';
 
 /** What the SQL tools have in common. */
 export interface SqlToolOptions {
@@ -118,9 +119,11 @@ export function postgresTool(options: SqlToolOptions & { connectionString: strin
     maxResultBytes: Math.min(1024 * 1024, maxBytes + 4_096),
     async execute({ sql }: { sql: string }, { signal }: Signal): Promise<SqlRows> {
       const statement = checkStatement(sql);
-      const { default: pg } = await import('pg').catch((thrown: unknown) => {
-        throw new Error('install pg to use the PostgreSQL tool', { cause: thrown });
-      });
+      const { default: pg } = await optionalPackage(
+        'the PostgreSQL tool',
+        'pg',
+        async () => await import('pg'),
+      );
       const client = new pg.Client({
         connectionString,
         connectionTimeoutMillis: 10_000,

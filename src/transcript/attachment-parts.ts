@@ -1,6 +1,6 @@
-import { isDataUrl, type Attachment } from '../attachments.ts';
-import { failure } from '../failures.ts';
-import type { Json } from '../protocol.ts';
+import { isDataUrl, type Attachment } from '../protocol/attachments.ts';
+import { failure } from '../protocol/failures.ts';
+import type { Json } from '../protocol/protocol.ts';
 
 /**
  * What a user says with attachments, as a message's content in Chat Completions. Throws `ModelBadRequest`, as another model may be asked by the

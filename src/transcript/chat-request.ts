@@ -1,4 +1,4 @@
-import type { DefinitionSnapshot, Item, Json, ResultItem } from '../protocol.ts';
+import type { DefinitionSnapshot, Item, Json, ResultItem } from '../protocol/protocol.ts';
 import { chatContent } from './attachment-parts.ts';
 import { isFrom } from './provider-items.ts';
 

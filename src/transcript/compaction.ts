@@ -1,5 +1,11 @@
-import { describeAttachment, referenceLength } from '../attachments.ts';
-import type { Attachment, CompactDecision, DefinitionSnapshot, Item, MessageItem } from '../protocol.ts';
+import { describeAttachment, referenceLength } from '../protocol/attachments.ts';
+import type {
+  Attachment,
+  CompactDecision,
+  DefinitionSnapshot,
+  Item,
+  MessageItem,
+} from '../protocol/protocol.ts';
 import { resultText } from './chat-request.ts';
 import { cutText } from './cut-text.ts';
 import { modelRequest, type ModelRequest } from './model-request.ts';

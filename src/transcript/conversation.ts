@@ -1,5 +1,5 @@
-import type { Attachment } from '../attachments.ts';
-import { failure } from '../failures.ts';
+import type { Attachment } from '../protocol/attachments.ts';
+import { failure } from '../protocol/failures.ts';
 import {
   callsOf,
   parseCallId,
@@ -12,8 +12,8 @@ import {
   type ModelTurn,
   type Since,
   type ToolResult,
-} from '../protocol.ts';
-import type { CarriedConversation } from '../run-state.ts';
+} from '../protocol/protocol.ts';
+import type { CarriedConversation } from '../protocol/run-state.ts';
 import { resultText } from './chat-request.ts';
 import { compacted } from './compaction.ts';
 import { cutText } from './cut-text.ts';

@@ -1,7 +1,7 @@
 import type { WorkflowClient } from '@temporalio/client';
 import { isGrpcServiceError } from '@temporalio/client';
 import type { temporal } from '@temporalio/proto';
-import { failure, type FailureType } from '../failures.ts';
+import { failure, type FailureType } from '../protocol/failures.ts';
 
 /** One event of a workflow's history, as the server sends it. */
 export type HistoryEvent = temporal.api.history.v1.IHistoryEvent;

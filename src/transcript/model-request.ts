@@ -1,4 +1,4 @@
-import type { DefinitionSnapshot, Item } from '../protocol.ts';
+import type { DefinitionSnapshot, Item } from '../protocol/protocol.ts';
 import { chatRequest, type ChatRequest, type RequestOptions } from './chat-request.ts';
 import { responsesRequest, type ResponsesRequest } from './responses-request.ts';
 

@@ -6,7 +6,7 @@ import {
   isReferencePayload,
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { temporal } from '@temporalio/proto';
-import { describeThrown, failure } from '../failures.ts';
+import { describeThrown, failure } from '../protocol/failures.ts';
 
 type Payloads = temporal.api.common.v1.IPayloads | null | undefined;
 type Failure = temporal.api.failure.v1.IFailure | null | undefined;

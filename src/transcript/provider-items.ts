@@ -1,4 +1,4 @@
-import type { DefinitionSnapshot, ProviderItem } from '../protocol.ts';
+import type { DefinitionSnapshot, ProviderItem } from '../protocol/protocol.ts';
 
 /** Whether an item came from the very model that a definition asks, the only one that can make something of it. */
 export function isFrom(

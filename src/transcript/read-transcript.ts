@@ -1,4 +1,4 @@
-import type { Inheritance, Item } from '../protocol.ts';
+import type { Inheritance, Item } from '../protocol/protocol.ts';
 import { readForward, type HistoryEvent, type HistorySource, type RunReference } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
 import { RecordReader } from './records.ts';

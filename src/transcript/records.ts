@@ -1,5 +1,5 @@
-import { failure } from '../failures.ts';
-import { messageProblem } from '../message-problem.ts';
+import { failure } from '../protocol/failures.ts';
+import { messageProblem } from '../protocol/message-problem.ts';
 import {
   names,
   type AgentStart,
@@ -13,8 +13,8 @@ import {
   type ToolResult,
   type StopRequest,
   type UserMessage,
-} from '../protocol.ts';
-import { rulesProblem, type PolicyChange } from '../policy.ts';
+} from '../protocol/protocol.ts';
+import { rulesProblem, type PolicyChange } from '../protocol/policy.ts';
 import type { HistoryEvent } from './history-events.ts';
 import type { PayloadReader } from './payload-reader.ts';
 

@@ -1,5 +1,5 @@
-import { failure } from '../failures.ts';
-import type { Inheritance, Item, ModelTurn } from '../protocol.ts';
+import { failure } from '../protocol/failures.ts';
+import type { Inheritance, Item, ModelTurn } from '../protocol/protocol.ts';
 import { modelRequest, type ModelRequest } from './model-request.ts';
 import { summaryRequest } from './compaction.ts';
 import type { HistoryEvent } from './history-events.ts';

@@ -1,4 +1,4 @@
-import type { DefinitionSnapshot, Item, Json } from '../protocol.ts';
+import type { DefinitionSnapshot, Item, Json } from '../protocol/protocol.ts';
 import { responsesContent } from './attachment-parts.ts';
 import { callName, resultText, type RequestOptions } from './chat-request.ts';
 import { isFrom } from './provider-items.ts';

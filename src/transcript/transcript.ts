@@ -1,6 +1,6 @@
-import type { Attachment } from '../attachments.ts';
-import { failure } from '../failures.ts';
-import { callId, callsOf, positionOf } from '../protocol.ts';
+import type { Attachment } from '../protocol/attachments.ts';
+import { failure } from '../protocol/failures.ts';
+import { callId, callsOf, positionOf } from '../protocol/protocol.ts';
 import type {
   AgentStart,
   ApprovalDecision,
@@ -11,8 +11,8 @@ import type {
   Since,
   ToolResult,
   UserMessage,
-} from '../protocol.ts';
-import type { CarriedConversation } from '../run-state.ts';
+} from '../protocol/protocol.ts';
+import type { CarriedConversation } from '../protocol/run-state.ts';
 import {
   baseOf,
   extend,

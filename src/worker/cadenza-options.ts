@@ -1,15 +1,15 @@
 import type { PayloadCodec } from '@temporalio/common';
-import type { StreamSink } from '../activities/live-text.ts';
+import type { StreamSink } from '../activities/observe/live-text.ts';
 import type { ModelProvider } from '../activities/models/model.ts';
 import type { PriceTable } from '../activities/models/prices.ts';
-import type { WorkerRule } from '../activities/policy.ts';
-import type { TenantBudgets } from '../activities/tenant-budget.ts';
-import type { TranscriptStoreOptions } from '../activities/transcript-store.ts';
+import type { WorkerRule } from '../activities/turn/policy.ts';
+import type { TenantBudgets } from '../activities/limits/tenant-budget.ts';
+import type { TranscriptStoreOptions } from '../activities/history/transcript-store.ts';
 import type { AgentSource } from '../agents/registry.ts';
-import type { Redact } from '../redaction.ts';
-import type { RedisSinkOptions } from '../redis-text.ts';
+import type { Redact } from '../redaction/redaction.ts';
+import type { RedisSinkOptions } from '../live-text/redis-text.ts';
 import type { ArchivedRun } from '../storage/archive-document.ts';
-import { storageFromEnvironment, type StorageOptions } from '../storage/external-storage.ts';
+import type { StorageOptions } from '../storage/external-storage.ts';
 import type { StoreLocation } from '../storage/open-store.ts';
 import type { LiveServerOptions } from './live-server.ts';
 import type { Tracing } from './tracing/create-tracing.ts';
@@ -75,20 +75,8 @@ export interface CadenzaOptions {
   budgets?: TenantBudgets;
   /** How conversations are kept in memory and read from histories. */
   transcripts?: TranscriptStoreOptions;
-}
-
-/** The options with what the environment says of where data is kept: clients go by it too, and must find the same. */
-export function withEnvironment(
-  options: CadenzaOptions,
-  env: NodeJS.ProcessEnv = process.env,
-): CadenzaOptions {
-  const storage = options.storage ?? storageFromEnvironment(env);
-  const archive = options.archive ?? (env['CADENZA_ARCHIVE'] || undefined);
-  return {
-    ...options,
-    ...(storage !== undefined && { storage }),
-    ...(archive !== undefined && { archive }),
-  };
+  /** A worker that people stop and start as they work on its agents: a drain that is short is meant to be, and not warned of. Default `false`. */
+  development?: boolean;
 }
 
 const names: Record<keyof CadenzaOptions, true> = {
@@ -107,6 +95,7 @@ const names: Record<keyof CadenzaOptions, true> = {
   redact: true,
   budgets: true,
   transcripts: true,
+  development: true,
 };
 
 /** Cadenza's options among others, without those that are `undefined`, and the others. */

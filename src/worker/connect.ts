@@ -1,5 +1,5 @@
 import { NativeConnection, type NativeConnectionOptions } from '@temporalio/worker';
-import { describeThrown } from '../failures.ts';
+import { describeThrown } from '../protocol/failures.ts';
 
 const notFound = 5;
 

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { loadClientConfigProfile, loadClientConnectConfig } from '@temporalio/envconfig';
-import leven from 'leven';
 import { z } from 'zod';
 import { codecFromEnvironment, codecServerVariables, codecVariables } from '../codec/environment.ts';
+import { nearest } from '../activities/nearest.ts';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
-import { describeThrown } from '../failures.ts';
-import { isRedisUrl } from '../redis-text.ts';
+import { describeThrown } from '../protocol/failures.ts';
+import { isRedisUrl } from '../live-text/redis-text.ts';
 import { defaultTaskQueue } from './create-worker.ts';
 import { limit, providerVariables, readProviders } from './provider-environment.ts';
 import { documented, text, whole } from './variables.ts';
@@ -170,6 +170,11 @@ export const developmentSchema = z.object({
     description: 'Folder in which a development server keeps its runs.',
     default: '`.cadenza`',
   }),
+  CADENZA_DEVELOPMENT: documented(z.string().optional(), {
+    description:
+      'Set by `cadenza dev` for its worker, which then logs only what goes wrong and what tools log.',
+    default: 'not set',
+  }),
 });
 
 /** The checked settings of a worker process. */
@@ -208,12 +213,8 @@ export function unknownVariables(env: NodeJS.ProcessEnv = process.env): string[]
   return Object.keys(env)
     .filter((name) => name.startsWith('CADENZA_') && !known.includes(name))
     .map((name) => {
-      const [near] = known
-        .map((other) => ({ other, far: leven(name, other) }))
-        // More than a few letters apart it is another word.
-        .filter(({ far }) => far <= 3)
-        .toSorted((a, b) => a.far - b.far);
-      if (near) return `${name} is not known; did you mean ${near.other}?`;
+      const near = nearest(name, known);
+      if (near !== undefined) return `${name} is not known; did you mean ${near}?`;
       const provider = name.startsWith('CADENZA_PROVIDER_');
       return `${name} is not known${provider ? '; CADENZA_PROVIDERS does not name its provider, or has no such variable' : ''}`;
     });

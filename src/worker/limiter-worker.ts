@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import {
   bundleWorkflowCode,
   DefaultLogger,
@@ -7,7 +5,9 @@ import {
   type WorkerOptions,
   type WorkflowBundle,
 } from '@temporalio/worker';
-import { limiterNames } from '../provider-limits.ts';
+import { limiterNames } from '../protocol/provider-limits.ts';
+import { limiterWorkflow, modulePath } from './bundling.ts';
+import { shippedBundles } from './shipped-bundles.ts';
 
 /** What of a worker's options holds for the one beside it as well. */
 export type LimiterWorkerOptions = Pick<
@@ -64,21 +64,13 @@ export async function startLimiterWorker(options: LimiterWorkerOptions): Promise
 }
 
 async function createLimiterWorker(options: LimiterWorkerOptions): Promise<Worker> {
-  const { payloadConverterPath, failureConverterPath } = options.dataConverter ?? {};
-  const paths = {
-    workflowsPath: limiterPath(),
-    ...(payloadConverterPath !== undefined && { payloadConverterPath }),
-    ...(failureConverterPath !== undefined && { failureConverterPath }),
-  };
-  const key = JSON.stringify(paths);
-  const bundle = bundles.get(key) ?? bundleWorkflowCode({ ...paths, logger: new DefaultLogger('ERROR') });
-  bundles.set(key, bundle);
-  // The next worker tries again.
-  bundle.catch(() => bundles.delete(key));
+  const shipped = shippedBundles.forLimiters(options);
   return await Worker.create({
     ...options,
     taskQueue: limiterNames.taskQueue,
-    workflowBundle: await bundle,
+    ...(shipped
+      ? { workflowBundle: { codePath: shipped.codePath }, buildId: shipped.buildId }
+      : { workflowBundle: await bundleOf(options) }),
     // A few small workflows.
     workflowThreadPoolSize: 1,
     maxCachedWorkflows: 20,
@@ -87,10 +79,17 @@ async function createLimiterWorker(options: LimiterWorkerOptions): Promise<Worke
   });
 }
 
-/** The workflow, as the source or the build of it that runs. */
-function limiterPath(): string {
-  const source = fileURLToPath(new URL('../workflows/provider-limiter.ts', import.meta.url));
-  return existsSync(source)
-    ? source
-    : fileURLToPath(new URL('../workflows/provider-limiter.js', import.meta.url));
+async function bundleOf(options: LimiterWorkerOptions): Promise<WorkflowBundle> {
+  const { payloadConverterPath, failureConverterPath } = options.dataConverter ?? {};
+  const paths = {
+    workflowsPath: modulePath(limiterWorkflow),
+    ...(payloadConverterPath !== undefined && { payloadConverterPath }),
+    ...(failureConverterPath !== undefined && { failureConverterPath }),
+  };
+  const key = JSON.stringify(paths);
+  const bundle = bundles.get(key) ?? bundleWorkflowCode({ ...paths, logger: new DefaultLogger('ERROR') });
+  bundles.set(key, bundle);
+  // The next worker tries again.
+  bundle.catch(() => bundles.delete(key));
+  return await bundle;
 }

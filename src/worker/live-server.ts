@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { LiveText, StreamSink } from '../activities/live-text.ts';
+import type { LiveText, StreamSink } from '../activities/observe/live-text.ts';
 
 /** The argument of {@link LiveServer}. */
 export interface LiveServerOptions {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { describeThrown } from '../failures.ts';
+import { describeThrown } from '../protocol/failures.ts';
 
 /** Imports a module named by the environment. Throws an `Error` that names the variable. */
 export async function importNamed(variable: string, name: string): Promise<Record<string, unknown>> {

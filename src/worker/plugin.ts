@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
 import {
   Runtime,
@@ -9,30 +7,33 @@ import {
   type WorkerOptions,
 } from '@temporalio/worker';
 import type { ArchiveTarget } from '../activities/dependencies.ts';
-import { noWatch } from '../activities/activity-watch.ts';
+import { noWatch } from '../activities/observe/activity-watch.ts';
 import { Deployment, type PinnedVersion } from '../activities/deployment.ts';
 import { createActivities } from '../activities/index.ts';
 import { ProviderShares } from '../activities/limits/shares.ts';
 import { McpPool } from '../activities/mcp/pool.ts';
-import { ActivityMetrics } from '../activities/metrics.ts';
+import { ActivityMetrics } from '../activities/observe/metrics.ts';
 import { NamespaceFeatures } from '../activities/namespace-features.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
 import { Providers } from '../activities/models/providers.ts';
 import { defaultPrices } from '../activities/models/prices.ts';
-import { checkWorkerPolicy, withUndeclared } from '../activities/policy.ts';
-import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
-import { TranscriptStore, type TranscriptCounters } from '../activities/transcript-store.ts';
+import { checkWorkerPolicy, withUndeclared } from '../activities/turn/policy.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/redaction/secrets.ts';
+import { TranscriptStore, type TranscriptCounters } from '../activities/history/transcript-store.ts';
 import type { EncryptionCodec } from '../codec/encryption-codec.ts';
-import { chooseCodec, failureConverterPath, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
-import type { StreamSink } from '../activities/live-text.ts';
+import { chooseCodec, withChosenCodec, type ChosenCodec } from '../codec/with-codec.ts';
+import type { StreamSink } from '../activities/observe/live-text.ts';
 import { createRegistry, type Registry } from '../agents/registry.ts';
 import { Archive } from '../storage/archive.ts';
 import { withStorage } from '../storage/external-storage.ts';
 import { openStore } from '../storage/open-store.ts';
-import { withEnvironment, type CadenzaOptions } from './cadenza-options.ts';
+import { withEnvironment } from '../storage/environment.ts';
+import { bundlerOptions, modulePath, noUserWorkflows, type BundleKind } from './bundling.ts';
+import type { CadenzaOptions } from './cadenza-options.ts';
 import { startLimiterWorker, type LimiterWorker, type LimiterWorkerOptions } from './limiter-worker.ts';
 import { LiveServer } from './live-server.ts';
-import { RedisTextSink } from './redis-text-sink.ts';
+import { RedisTextSink } from '../live-text/redis-text-sink.ts';
+import { shippedBundles } from './shipped-bundles.ts';
 import { activityLogAttributes } from './operations/activity-log-attributes.ts';
 import { drainMs, warnOfShortDrain } from './operations/drain.ts';
 import { Watchdog } from './watchdog/watchdog.ts';
@@ -54,7 +55,6 @@ function sinkOf(wanted: CadenzaOptions['liveText']): StreamSink | undefined {
   return wanted && 'open' in wanted ? wanted : new LiveServer(wanted);
 }
 
-const here = import.meta.url;
 /** The SDK's own. */
 const defaultActivitySlots = 100;
 
@@ -109,7 +109,7 @@ export class CadenzaPlugin extends SimplePlugin {
 
   override configureWorker(options: WorkerOptions): WorkerOptions {
     const registry = createRegistry(this.cadenza.agents);
-    warnOfShortDrain(registry, options.shutdownGraceTime);
+    if (!this.cadenza.development) warnOfShortDrain(registry, options.shutdownGraceTime);
     const { tracing } = this.cadenza;
     const providers = new Providers(this.cadenza.provider ?? openaiProvider(), this.cadenza.providers);
     const dataConverter = withStorage(
@@ -130,7 +130,6 @@ export class CadenzaPlugin extends SimplePlugin {
         `The worker has activities named ${taken.join(', ')}, as Cadenza's own are; rename yours.`,
       );
     }
-    const bundled = options.workflowBundle !== undefined;
     return super.configureWorker({
       // A stopping worker lets model calls finish that are already paid for.
       shutdownGraceTime: drainMs(registry),
@@ -152,9 +151,7 @@ export class CadenzaPlugin extends SimplePlugin {
       ...(tracing && {
         sinks: { ...options.sinks, ...tracing.sinks(providers.target().provider.name) },
       }),
-      ...(!bundled && {
-        workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
-      }),
+      ...this.workflowCode({ ...options, ...(dataConverter && { dataConverter }) }),
     });
   }
 
@@ -187,6 +184,18 @@ export class CadenzaPlugin extends SimplePlugin {
     });
   }
 
+  /** What a worker that is given no bundle takes its workflows from. */
+  private workflowCode(
+    options: WorkerOptions | ReplayWorkerOptions,
+  ): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath' | 'buildId'> {
+    if (options.workflowBundle !== undefined) return {};
+    const shipped = shippedBundles.forAgents(options, this.bundleKind, this);
+    if (!shipped) return { workflowsPath: options.workflowsPath ?? modulePath(noUserWorkflows) };
+    const { codePath, buildId } = shipped;
+    const named = options.buildId !== undefined || options.workerDeploymentOptions !== undefined;
+    return { workflowBundle: { codePath }, ...(!named && { buildId }) };
+  }
+
   override async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
     let limiter: LimiterWorker | undefined;
     try {
@@ -204,7 +213,6 @@ export class CadenzaPlugin extends SimplePlugin {
   }
 
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
-    const bundled = options.workflowBundle !== undefined;
     const { tracing } = this.cadenza;
     const { codec, encrypts } = this.codec;
     // A history that was downloaded is replayed under other names.
@@ -218,44 +226,16 @@ export class CadenzaPlugin extends SimplePlugin {
       // A replay tells of nothing, but its bundle asks for the sinks.
       ...(tracing && { sinks: { ...options.sinks, ...tracing.sinks('') } }),
       ...(dataConverter && { dataConverter }),
-      ...(!bundled && {
-        workflowsPath: options.workflowsPath ?? modulePath('../workflows/no-user-workflows'),
-      }),
+      ...this.workflowCode({ ...options, ...(dataConverter && { dataConverter }) }),
     });
   }
 
-  /** Puts the agent workflow beside the user's own, and makes `cadenza/workflow` the very same module in both. */
   override configureBundler(options: BundleOptions): BundleOptions {
-    const entry = modulePath('../workflows/entry');
-    if (options.workflowsPath === entry) return super.configureBundler(options);
-    const workflowInterceptorModules = [
-      ...(options.workflowInterceptorModules ?? []),
-      modulePath('../workflows/log-attributes'),
-      ...(this.cadenza.tracing ? [modulePath('../workflows/tracing')] : []),
-    ];
-    const userWorkflows = options.workflowsPath;
-    return super.configureBundler({
-      ...(this.codec.encrypts && { failureConverterPath }),
-      ...definedOf(options),
-      workflowInterceptorModules,
-      workflowsPath: entry,
-      webpackConfigHook: (config) => {
-        const hooked = options.webpackConfigHook?.(config) ?? config;
-        const alias = {
-          ...(hooked.resolve?.alias as Record<string, string> | undefined),
-          'cadenza-user-workflows$': userWorkflows,
-          'cadenza/workflow$': modulePath('../workflows/index'),
-        };
-        // Line numbers in stack traces need the map, not a second copy of every source in it: 0.5 MB for each worker to load.
-        const devtool =
-          hooked.devtool === 'inline-source-map' ? 'inline-nosources-source-map' : hooked.devtool;
-        return {
-          ...hooked,
-          ...(devtool !== undefined && { devtool }),
-          resolve: { ...hooked.resolve, alias },
-        };
-      },
-    });
+    return super.configureBundler(bundlerOptions(options, this.bundleKind));
+  }
+
+  private get bundleKind(): BundleKind {
+    return { encrypts: this.codec.encrypts, traces: this.cadenza.tracing !== undefined };
   }
 }
 
@@ -263,19 +243,6 @@ export class CadenzaPlugin extends SimplePlugin {
 function pinnedVersion({ workerDeploymentOptions: versioned }: WorkerOptions): PinnedVersion | undefined {
   const pinned = versioned?.useWorkerVersioning && versioned.defaultVersioningBehavior === 'PINNED';
   return pinned ? versioned.version : undefined;
-}
-
-/** The options that are given: a worker passes on what it has not got as `undefined`. */
-function definedOf(options: BundleOptions): BundleOptions {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as unknown as BundleOptions;
-}
-
-/** A module of this package, as the source or the build of it that runs. */
-function modulePath(name: string): string {
-  const source = fileURLToPath(new URL(`${name}.ts`, here));
-  return existsSync(source) ? source : fileURLToPath(new URL(`${name}.js`, here));
 }
 
 /** A worker whose limits nobody could divide any more stops, with the reason. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { OpenAIProviderOptions } from '../activities/models/openai-provider.ts';
-import type { ProviderLimits } from '../provider-limits.ts';
+import type { ProviderLimits } from '../protocol/provider-limits.ts';
 import { documented, text, whole } from './variables.ts';
 
 /** Of a provider's limits. */

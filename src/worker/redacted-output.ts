@@ -1,4 +1,4 @@
-import type { Redactor } from '../activities/secrets.ts';
+import type { Redactor } from '../activities/redaction/secrets.ts';
 
 /**
  * Takes known secrets out of what this process writes to its standard streams: its own messages, the SDK's log, and what tools print. Not out of what Node

@@ -1,6 +1,6 @@
 import { Runtime, type Worker, type WorkerOptions } from '@temporalio/worker';
 import type { LogLevel } from '@temporalio/common';
-import { Redactor, secretsOf, serverSecrets } from '../activities/secrets.ts';
+import { Redactor, secretsOf, serverSecrets } from '../activities/redaction/secrets.ts';
 import { createWorker } from './create-worker.ts';
 import { buildVersion } from './build-version.ts';
 import { openaiProvider } from '../activities/models/openai-provider.ts';
@@ -27,6 +27,7 @@ export async function runWorker(): Promise<void> {
   const log = {
     format: settings.CADENZA_LOG_FORMAT,
     level: settings.CADENZA_LOG_LEVEL.toUpperCase() as LogLevel,
+    quiet: isDevelopment(),
   };
   const { metrics } = await startTelemetry(log, port !== undefined);
   const { logger } = Runtime.instance();
@@ -49,6 +50,10 @@ export async function runWorker(): Promise<void> {
   }
 }
 
+function isDevelopment(): boolean {
+  return Boolean(process.env['CADENZA_DEVELOPMENT']);
+}
+
 async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Promise<Worker> {
   const agents = await importNamed('CADENZA_AGENTS', settings.CADENZA_AGENTS);
   const registry = createRegistry(agents);
@@ -69,7 +74,7 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
   Runtime.instance().logger.info(
     `Memory ${memory.megabytes} MB by ${memory.from}: ${memory.maxCachedWorkflows} workflows and ${Math.round(transcriptBytes / 1_048_576)} MB of conversations in memory; drain ${drain / 1_000} s`,
   );
-  return await createWorker({
+  const worker = await createWorker({
     agents,
     tracing: readTracingEnvironment().wanted,
     provider: openaiProvider({
@@ -91,6 +96,7 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
       },
     }),
     ...(settings.CADENZA_ARCHIVE !== undefined && { archive: settings.CADENZA_ARCHIVE }),
+    development: isDevelopment(),
     transcripts: { cacheBytes: transcriptBytes },
     maxCachedWorkflows: memory.maxCachedWorkflows,
     ...slotsOf(settings, memory),
@@ -98,6 +104,9 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
     // What ignores that it is cancelled must not hold a deploy for ever.
     shutdownForceTime: drain + 30_000,
   });
+  // To who has started this process and wants to know.
+  process.send?.({ agents: registry.names });
+  return worker;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { describeThrown } from '../failures.ts';
+import { describeThrown } from '../protocol/failures.ts';
 
 /** Characters of what is said of one rejection: it may quote what a tool was given. */
 const longestReport = 500;

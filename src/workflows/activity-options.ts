@@ -1,5 +1,5 @@
 import type { ActivityOptions } from '@temporalio/workflow';
-import type { RunPlan } from '../protocol.ts';
+import type { RunPlan } from '../protocol/protocol.ts';
 
 /**
  * Without a heartbeat for this long, a worker counts as dead and the call goes elsewhere. Activities beat every 3 seconds and

@@ -5,10 +5,10 @@
 import * as userWorkflows from 'cadenza-user-workflows';
 
 export * from 'cadenza-user-workflows';
-export { agent } from './agent.ts';
-export { archiveRun } from './archive-run.ts';
-export { concurrencySlots } from './concurrency-slots.ts';
-export { tenantBudget } from './tenant-budget.ts';
+export { agent } from './loop/agent.ts';
+export { archiveRun } from './beside/archive-run.ts';
+export { concurrencySlots } from './beside/concurrency-slots.ts';
+export { tenantBudget } from './beside/tenant-budget.ts';
 
 // `export *` leaves the default export out, which Temporal runs for workflow types that have no other.
 const name = 'default';

@@ -1,2 +1,2 @@
-export { agent } from './agent.ts';
+export { agent } from './loop/agent.ts';
 export { proxyAgents, type AgentCallOptions, type AgentProxies, type AgentProxy } from './proxy-agents.ts';

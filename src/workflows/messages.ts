@@ -1,5 +1,5 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { PolicyChange, PolicyRule } from '../policy.ts';
+import type { PolicyChange, PolicyRule } from '../protocol/policy.ts';
 import {
   names,
   type ApprovalDecision,
@@ -9,7 +9,7 @@ import {
   type RunStatus,
   type StopRequest,
   type UserMessage,
-} from '../protocol.ts';
+} from '../protocol/protocol.ts';
 
 /** A part of a reply that is too large for one payload. */
 export const replyPartSignal = defineSignal<[ReplyPart]>(names.replyPart);

@@ -1,8 +1,8 @@
 import { workflowInfo } from '@temporalio/workflow';
-import { agentStart, type RunOptions } from '../agent-start.ts';
+import { agentStart, type RunOptions } from '../protocol/agent-start.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
-import type { Json, RunResult } from '../protocol.ts';
-import { runChild, type ChildRunOptions } from './child-run.ts';
+import type { Json, RunResult } from '../protocol/protocol.ts';
+import { runChild, type ChildRunOptions } from './loop/child-run.ts';
 
 /** How one call of an agent runs. */
 export interface AgentCallOptions extends ChildRunOptions, RunOptions {

@@ -5,8 +5,12 @@ import {
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { boundOutput, type BoundedOutput, type OutputEncoder } from '../../src/activities/bounded-output.ts';
-import type { Json } from '../../src/protocol.ts';
+import {
+  boundOutput,
+  type BoundedOutput,
+  type OutputEncoder,
+} from '../../src/activities/tools/bounded-output.ts';
+import type { Json } from '../../src/protocol/protocol.ts';
 import { sealingCodec } from '../support/sealing-codec.ts';
 
 const context = {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseChatReply } from '../../src/activities/models/chat-reply.ts';
-import { callsOf } from '../../src/protocol.ts';
+import { callsOf } from '../../src/protocol/protocol.ts';
 
 function completion(message: object, rest: object = {}): unknown {
   return {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { decide } from '../../src/activities/decide.ts';
+import { decide } from '../../src/activities/turn/decide.ts';
 import type { ModelReply } from '../../src/activities/models/model.ts';
-import type { Decision } from '../../src/protocol.ts';
+import type { Decision } from '../../src/protocol/protocol.ts';
 import { registered } from './registered.ts';
 
 const largestOutput = 1024 * 1024;

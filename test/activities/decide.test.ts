@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineTool } from 'cadenza';
-import { decide, parseArguments } from '../../src/activities/decide.ts';
+import { decide, parseArguments } from '../../src/activities/turn/decide.ts';
 import { parseChatReply } from '../../src/activities/models/chat-reply.ts';
 import type { ModelReply } from '../../src/activities/models/model.ts';
-import type { CallPlan, Decision } from '../../src/protocol.ts';
+import type { CallPlan, Decision } from '../../src/protocol/protocol.ts';
 import { registered, tools } from './registered.ts';
 
 interface Call {

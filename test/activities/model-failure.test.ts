@@ -1,5 +1,5 @@
 import type { ApplicationFailure } from '@temporalio/common';
-import OpenAI from 'openai';
+import OpenAI, * as openai from 'openai';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { modelFailure } from '../../src/activities/models/model-failure.ts';
 import { openaiProvider } from '../../src/activities/models/openai-provider.ts';
@@ -36,7 +36,7 @@ async function thrownFor(answer: Answer | Error): Promise<unknown> {
 }
 
 async function failureFor(answer: Answer | Error, attempt = 1): Promise<ApplicationFailure> {
-  return modelFailure(await thrownFor(answer), attempt, secret);
+  return modelFailure(openai, await thrownFor(answer), attempt, secret);
 }
 
 afterEach(() => {
@@ -128,7 +128,7 @@ describe('R3: by header', () => {
       headers: { 'retry-after': 'Fri, 02 Jan 2026 00:01:30 GMT' },
     });
     vi.useFakeTimers({ now: new Date('2026-01-02T00:00:00Z') });
-    expect(modelFailure(thrown, 1, secret).nextRetryDelay).toBe(90_000);
+    expect(modelFailure(openai, thrown, 1, secret).nextRetryDelay).toBe(90_000);
   });
 
   test.each([
@@ -161,15 +161,18 @@ describe('R3: without a status', () => {
   test.each([new Error('what?'), new SyntaxError('Unexpected token'), 'a string', undefined, { odd: true }])(
     'an error of unknown class is retried, and final at the fifth attempt: %j',
     (thrown) => {
-      expect(modelFailure(thrown, 1, secret)).toMatchObject({
+      expect(modelFailure(openai, thrown, 1, secret)).toMatchObject({
         type: 'ModelUnavailable',
         nonRetryable: false,
       });
-      expect(modelFailure(thrown, 4, secret)).toMatchObject({
+      expect(modelFailure(openai, thrown, 4, secret)).toMatchObject({
         type: 'ModelUnavailable',
         nonRetryable: false,
       });
-      expect(modelFailure(thrown, 5, secret)).toMatchObject({ type: 'ModelUnavailable', nonRetryable: true });
+      expect(modelFailure(openai, thrown, 5, secret)).toMatchObject({
+        type: 'ModelUnavailable',
+        nonRetryable: true,
+      });
     },
   );
 });
@@ -202,7 +205,7 @@ describe('the secret', () => {
   test('is in nothing that is recorded of other errors', async () => {
     const inner = new Error(`fetch with ${secret}`);
     for (const thrown of [new Error(`bad ${secret}`, { cause: inner }), `raw ${secret}`, { key: secret }]) {
-      expect(everything(modelFailure(thrown, 1, secret))).not.toContain(secret);
+      expect(everything(modelFailure(openai, thrown, 1, secret))).not.toContain(secret);
     }
     expect(everything(await failureFor(inner))).not.toContain(secret);
   });

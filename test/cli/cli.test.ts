@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, inject, test } from 'vitest';
@@ -32,6 +32,21 @@ async function cadenza(
     );
     child.stdin?.end(input);
   });
+}
+
+/** The command while it goes on. */
+function spawnCadenza(args: string[], taskQueue: string) {
+  const child = spawn(
+    process.execPath,
+    ['--conditions=cadenza-source', main, '--task-queue', taskQueue, ...args],
+    {
+      env: { PATH: process.env.PATH, TEMPORAL_ADDRESS: inject('temporalAddress') },
+    },
+  );
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (data) => (stdout += String(data)));
+  child.stderr.on('data', (data) => (stderr += String(data)));
+  return { stdout: () => stdout, stderr: () => stderr, end: () => child.kill() };
 }
 
 async function startDesk(): Promise<Harness> {
@@ -88,6 +103,7 @@ test('a call that waits is listed, decided, watched and shown; hostile text reac
   expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('do not fit') });
   expect(await cadenza(['edit', call, '{"amount":7}', '--by', 'ada', '--reason', 'less'])).toMatchObject({
     code: 0,
+    stdout: `${call} is approved with these arguments, and runs\n`,
   });
   const watched = await cadenza(['watch', id]);
   expect(watched).toMatchObject({ code: 0, stdout: expect.stringContaining('edit by ada less') });
@@ -114,14 +130,22 @@ test('a piped chat is one conversation, and a run is paused, told, resumed and c
   expect(chat).toMatchObject({ code: 0, stdout: 'you said: one\nyou said: two\n' });
   const { stdout } = await cadenza(['run', 'desk', 'refund', '--detach'], { taskQueue });
   const id = stdout.trim();
+  for (const [says, ...args] of [
+    ['begins nothing new', 'pause', id],
+    ['"messageId":"m-1"', 'message', id, 'more', '--message-id', 'm-1', '--json'],
+    ['goes on', 'resume', id],
+    ['is asked to end', 'cancel', id, '--by', 'ada'],
+  ])
+    expect(await cadenza(args)).toMatchObject({ code: 0, stdout: expect.stringContaining(says ?? '') });
+  await expect(harness.client.get(id).result()).rejects.toThrow('cancelled by ada');
   for (const args of [
     ['pause', id],
     ['message', id, 'more'],
-    ['resume', id],
-    ['cancel', id, '--by', 'ada'],
-  ])
-    expect(await cadenza(args)).toMatchObject({ code: 0 });
-  await expect(harness.client.get(id).result()).rejects.toThrow('cancelled by ada');
+    ['cancel', id],
+  ]) {
+    const late = await cadenza(args);
+    expect(late).toMatchObject({ code: 2, stderr: expect.stringContaining('has ended (cancelled)') });
+  }
   expect(await cadenza(['watch', id])).toMatchObject({
     code: 1,
     stdout: expect.stringContaining('cancelled'),
@@ -189,10 +213,10 @@ test('what was used is shown by turn, run and tree, and listed; the cost of a mo
     cadenza(['show', unknown.workflowId]),
     cadenza(['show', unknown.workflowId, '--html']),
   ]);
-  const sum = '3000000 in (600000 cached), 1500000 out (300000 reasoning)';
+  const sum = '3,000,000 in (600,000 cached), 1,500,000 out (300,000 reasoning)';
   expect(shown.stdout).toContain(`3 turns, tokens: ${sum}, cost: $5.7000`);
   expect(page.stdout).toContain(`${sum}, $5.7000`);
-  expect(page.stdout).toContain('1000000 in (200000 cached), 500000 out (100000 reasoning), $1.9000');
+  expect(page.stdout).toContain('1,000,000 in (200,000 cached), 500,000 out (100,000 reasoning), $1.9000');
   expect(other.stdout).toContain('cost: unknown');
   expect(otherPage.stdout).toContain('cost unknown');
   expect(other.stdout + otherPage.stdout).not.toContain('$0');
@@ -202,3 +226,70 @@ test('what was used is shown by turn, run and tree, and listed; the cost of a mo
   const { stdout } = await cadenza(['list', '--agent', 'above', '--usage', '--json', '--limit', '100']);
   expect(stdout).toContain('"turns":3');
 }, 180_000);
+
+test('whoever waits for a run is told why nothing happens: no worker, an agent that is misspelt, attempts that fail', async () => {
+  await using harness = await startDesk();
+  const { taskQueue } = harness;
+  const nobody = await cadenza(['run', 'desk', 'hi', '--detach'], { taskQueue: `nobody-${randomUUID()}` });
+  expect(nobody.stderr).toContain('no worker polls the task queue "nobody-');
+  expect((await cadenza(['run', 'desk', 'hi', '--detach'], { taskQueue })).stderr).toBe('');
+
+  const misspelt = spawnCadenza(['run', 'deks', 'hi', '--id', `deks-${randomUUID()}`], taskQueue);
+  await expect.poll(() => misspelt.stderr(), { timeout: 60_000 }).toContain('did you mean "desk"?');
+  expect(misspelt.stderr()).toContain('UnknownAgent');
+  misspelt.end();
+
+  const server = await startHarness({
+    agents: [defineAgent({ name: 'desk', instructions: 'Help.' })],
+    respond: () => ({ status: 503 }),
+  });
+  await using failing = server;
+  const waiting = spawnCadenza(['run', 'desk', 'hi', '--json'], failing.taskQueue);
+  await expect.poll(() => waiting.stderr(), { timeout: 60_000 }).toContain('ModelUnavailable');
+  expect(waiting.stdout()).toBe('');
+  waiting.end();
+});
+
+test('watch follows the runs below, each line with whose it is, and the exit code is that of the run itself', async () => {
+  const clerk = defineAgent({ name: 'clerk', instructions: 'Clerk.' });
+  const chief = defineAgent({ name: 'chief', instructions: 'Chief.', delegates: ['clerk'] });
+  await using harness = await startHarness({
+    agents: [chief, clerk],
+    respond: ({ messages }) =>
+      messageText(messages[0]) === 'Chief.' && messages.length === 2
+        ? { toolCalls: [{ name: 'ask_clerk', arguments: { task: 'count' } }] }
+        : { text: 'three' },
+  });
+  const run = await harness.client.start(chief, 'go');
+  await run.result();
+  const { code, stdout } = await cadenza(['watch', run.workflowId]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^\d\d:\d\d:\d\d (UTC|[+-]\d\d:\d\d) chief begins: go$/m);
+  expect(stdout).toMatch(/^\S+ \S+ {3}clerk \| clerk begins: count$/m);
+  expect(stdout).toMatch(/^\S+ \S+ {3}clerk \| completed: three$/m);
+  const lines = (await cadenza(['watch', run.workflowId, '--json'])).stdout.trim().split('\n');
+  const runs = new Set(lines.map((line) => (JSON.parse(line) as { run: string }).run));
+  expect(runs.size).toBe(2);
+});
+
+test('what nobody asked for is not invented: an empty input, a turn that is no number, a rule without a verdict', async () => {
+  await using harness = await startDesk();
+  const { taskQueue } = harness;
+  const empty = await cadenza(['run', 'desk'], { taskQueue, input: ' \n' });
+  expect(empty).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('is empty') });
+  const { stdout } = await cadenza(['run', 'desk', 'hello', '--detach'], { taskQueue });
+  const id = stdout.trim();
+  await harness.client.get(id).result();
+  for (const [says, ...args] of [
+    ['whole number', 'fork', id, '--turn', 'x'],
+    ['--message', 'fork', id],
+    ['--archive', 'archive', id],
+    ['needs a verdict', 'policy', id, '--add', '{"tool":"refund"}'],
+    ['such as \'{"tool"', 'policy', id, '--add', 'refund'],
+    ['cadenza list', 'show', 'no-such-run'],
+  ]) {
+    const refused = await cadenza(args, { taskQueue });
+    expect(refused, args.join(' ')).toMatchObject({ code: 2, stderr: expect.stringContaining(says ?? '') });
+    expect(refused.stderr).not.toContain('`');
+  }
+});

@@ -147,6 +147,12 @@ test('a rewind asks a turn anew in place, and refuses to pass a once tool unless
   const again = await run.rewind({ turn: 3, reason: 'try again' });
   expect(await again.result()).toMatchObject({ turns: 4 });
   expect(harness.server.requests.length - before).toBe(2);
+  // What the turn had come to before is no part of the run any more.
+  const { runId } = await again.status();
+  const cursors: string[] = [];
+  for await (const { cursor } of again.events()) cursors.push(cursor);
+  expect(cursors.length).toBeGreaterThan(8);
+  expect(cursors.filter((cursor) => !cursor.includes(runId))).toEqual([]);
   await expect(again.rewind({ turn: 7 })).rejects.toThrow('has no turn 7');
 
   const paid = await client.start(payer, 'Go.');

@@ -208,3 +208,115 @@ test('asks a tool that takes a question, and starts from a tool that needs nothi
   expect(probe.calls.some((call) => call.includes('kiln/thermocouple.md'))).toBe(true);
   expect(probe.text).toContain('Replacing the probe needs a 7 mm spanner. [kiln/thermocouple.md:4]');
 });
+
+/** Tools that change something, of several trades; each records what it was asked. */
+function desk(): Tools {
+  return {
+    find_order: {
+      description: 'Looks up an order by its number.',
+      input: z.object({ number: z.string() }),
+      execute: () => ({ item: 'lamp', price: 35, status: 'lost' }),
+    },
+    issueRefund: {
+      description: 'Pays money back.',
+      input: z.object({ number: z.string(), amount: z.number().positive(), reason: z.string() }),
+      execute: ({ amount }: { amount: number }) => ({ paid: amount }),
+    },
+    deploy_service: {
+      description: 'Deploys a service to an environment.',
+      input: z.object({ service: z.string(), environment: z.enum(['staging', 'production']) }),
+      execute: () => null,
+    },
+    send_email: {
+      description: 'Sends an email to somebody.',
+      input: z.object({ to: z.email(), body: z.string() }),
+      execute: () => 'queued',
+    },
+    delete_file: {
+      description: 'Deletes a file.',
+      input: z.object({ path: z.string() }),
+      execute: ({ path }: { path: string }) => ({ deleted: path }),
+    },
+  };
+}
+
+test('an order that was looked up is not said to be missing, although the result does not repeat its number', async () => {
+  const { text } = await converse({ user: 'Where is order 1001?', tools: desk() });
+  expect(text).toBe('Order 1001: status: lost.');
+});
+
+test.each([
+  ['Refund order 1001, it never came.', 'issueRefund', { number: '1001', amount: 35 }, 'paid: 35'],
+  [
+    'I want my money back for order 1001, 12.50 euros',
+    'issueRefund',
+    { number: '1001', amount: 12.5 },
+    '12.5',
+  ],
+  [
+    'Please deploy billing to production',
+    'deploy_service',
+    { service: 'billing', environment: 'production' },
+    'deploy_service(billing, production): done',
+  ],
+  [
+    'Send an email to ana@example.com saying that her lamp is late',
+    'send_email',
+    { to: 'ana@example.com', body: 'her lamp is late' },
+    'queued',
+  ],
+  ['Delete notes/old.md', 'delete_file', { path: 'notes/old.md' }, 'deleted: notes/old.md'],
+])('what is plainly asked for is done with the words of the message: %s', async (user, tool, given, says) => {
+  const { text, calls } = await converse({ user, tools: desk() });
+  const made = calls.filter((call) => call.startsWith(tool));
+  expect(made).toHaveLength(1);
+  expect(JSON.parse(made[0]?.slice(tool.length) ?? '')).toMatchObject(given);
+  expect(text).toContain(says);
+});
+
+test.each(['How do refunds work?', 'I want to know whether order 1001 was refunded', 'Where is order 1001?'])(
+  'nothing is done for who only asks: %s',
+  async (user) => {
+    const { calls } = await converse({ user, tools: desk() });
+    expect(calls.filter((call) => !call.startsWith('find_order'))).toEqual([]);
+  },
+);
+
+test('an action that lacks something is not called: the answer says what it needs, and then it is done once', async () => {
+  const { find_order: _found, ...tools } = desk();
+  const asked = request({ user: 'Please refund order 1001.', tools });
+  const lacking = await reply(asked);
+  expect(lacking.calls).toEqual([]);
+  expect(lacking.text).toContain('issueRefund needs amount');
+  asked.messages.push({ role: 'assistant', content: lacking.text });
+  asked.messages.push({ role: 'user', content: '20 euros' });
+  const [call = ''] = (await reply(asked)).calls;
+  expect(JSON.parse(call.slice('issueRefund '.length))).toMatchObject({ number: '1001', amount: 20 });
+  const made = { name: 'issueRefund', arguments: call.slice('issueRefund '.length) };
+  asked.messages.push({ role: 'assistant', tool_calls: [{ id: 'r', type: 'function', function: made }] });
+  asked.messages.push({ role: 'tool', tool_call_id: 'r', content: '{"paid":20}' });
+  const done = await reply(asked);
+  expect(done).toEqual({ calls: [], text: expect.stringContaining('paid: 20') });
+  asked.messages.push({ role: 'assistant', content: done.text });
+  asked.messages.push({ role: 'user', content: 'Thanks!' });
+  expect((await reply(asked)).calls).toEqual([]);
+});
+
+test('whoever asks nothing is told what may be asked', async () => {
+  const { text } = await converse({ user: 'Hello', tools: desk() });
+  expect(text).toContain('- find_order: Looks up an order by its number.');
+  expect(text).toContain('stand-in');
+});
+
+test('the head of a table states nothing, and is not quoted', async () => {
+  const lines = ['| firing | how long a firing takes |', '|---|---|', '| bisque firing | takes nine hours |'];
+  const tools: Tools = {
+    find_text: {
+      description: 'Finds passages in the documents',
+      input: z.object({ query: z.string() }),
+      execute: () => [{ path: 'kiln.md', line: 1, text: lines.join('\n') }],
+    },
+  };
+  const { text } = await converse({ user: 'How long does a bisque firing take?', tools });
+  expect(text).toBe('bisque firing | takes nine hours [kiln.md:3]');
+});

@@ -3,9 +3,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { withTables } from '../../scripts/configuration-table.ts';
-import { failureTypes } from '../../src/failures.ts';
+import { failureTypes } from '../../src/protocol/failures.ts';
 import { environmentSchema } from '../../src/worker/environment.ts';
-import { defaultLimits } from '../../src/workflows/limits.ts';
+import { defaultLimits } from '../../src/workflows/limits/limits.ts';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const documents = [
@@ -69,7 +69,7 @@ test('every failure type is in the table of getting-started.md', () => {
 
 test('every limit is in the table of limits.md, with its default and its failure type', () => {
   const rows = read('docs/limits.md').match(/^\| `\w+`.*$/gm) ?? [];
-  const protocol = read('src/protocol.ts');
+  const protocol = read('src/protocol/protocol.ts');
   const declared = /interface Limits \{([^}]*)\}/.exec(protocol)?.[1] ?? '';
   const limits = [...declared.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name = '']) => name);
   expect(limits.length).toBeGreaterThan(6);

@@ -192,7 +192,7 @@ test('the page is served under a policy that lets nothing in from elsewhere', as
   expect(page.headers.get('content-security-policy')).not.toContain('unsafe');
   expect(await page.text()).not.toMatch(/<script>|style="| on\w+="/);
   const scripts = await Promise.all(
-    ['page.js', 'approvals.js', 'request.js'].map(async (name) =>
+    ['page.js', 'approvals.js', 'conversations.js', 'request.js'].map(async (name) =>
       (await fetch(`${desk.url}/${name}`)).text(),
     ),
   );

@@ -53,6 +53,7 @@ describe.skipIf(program === undefined)(`the desk's page in a browser${without}`,
     await says('A-1040 is lost, please refund all of it.');
     await shows('refund waits for approval');
     await page.until(`document.querySelector('#approvals dd').innerText === 'A-1040'`);
+    expect(await page.read(`document.querySelectorAll('#approvals dd')[1].innerText`)).toBe('€179.00');
     await keep('light');
     await page.scheme('dark');
     await keep('dark');
@@ -81,6 +82,11 @@ describe.skipIf(program === undefined)(`the desk's page in a browser${without}`,
     await page.click('#approvals button:not(.main)');
     await shows('A colleague has not approved the refund of €899.00 for order A-1047: it has been ridden');
     expect(desk.shop.refundsOf('A-1047')).toEqual([]);
+  });
+
+  test('has a link back to each conversation that was begun in the browser', async () => {
+    await page.click('#links a');
+    await shows('I have refunded €179.00 of order A-1040');
   });
 
   test('lets a person take over, say something, and hand back', async () => {

@@ -4,13 +4,13 @@ import fc from 'fast-check';
 import { describe, expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
-import { decide } from '../../src/activities/decide.ts';
+import { decide } from '../../src/activities/turn/decide.ts';
 import { parseChatReply } from '../../src/activities/models/chat-reply.ts';
 import type { ModelReply } from '../../src/activities/models/model.ts';
 import { parseResponse } from '../../src/activities/models/responses-reply.ts';
 import { createRegistry } from '../../src/agents/registry.ts';
-import { failureTypes } from '../../src/failures.ts';
-import { callsOf, type Decision, type DefinitionSnapshot, type Item } from '../../src/protocol.ts';
+import { failureTypes } from '../../src/protocol/failures.ts';
+import { callsOf, type Decision, type DefinitionSnapshot, type Item } from '../../src/protocol/protocol.ts';
 import type { ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { findRequestProblem } from '../../src/testing/check-chat-request.ts';
 import {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, inject, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
-import { names } from '../../src/protocol.ts';
+import { names } from '../../src/protocol/protocol.ts';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';

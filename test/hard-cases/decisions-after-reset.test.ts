@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import { messageText } from '../../src/testing/chat-protocol.ts';
-import { names } from '../../src/protocol.ts';
+import { names } from '../../src/protocol/protocol.ts';
 import { startHarness } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
 import { resetToBefore } from '../support/reset.ts';

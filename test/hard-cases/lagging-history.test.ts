@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CadenzaClient } from 'cadenza/client';
-import { TranscriptStore, type RunHistory } from '../../src/activities/transcript-store.ts';
+import { TranscriptStore, type RunHistory } from '../../src/activities/history/transcript-store.ts';
 import type { HistoryEvent, HistorySource } from '../../src/transcript/history-events.ts';
 import { createPayloadReader } from '../../src/transcript/payload-reader.ts';
-import type { CallModelInput, ModelTurn, Since } from '../../src/protocol.ts';
+import type { CallModelInput, ModelTurn, Since } from '../../src/protocol/protocol.ts';
 import { eventful, eventfulInput, eventfulModel } from '../support/eventful-run.ts';
 import { startHarness } from '../support/harness.ts';
 import { eventsOf } from '../support/histories.ts';

@@ -5,7 +5,7 @@ import { defineAgent, defineTool } from 'cadenza';
 import type { RunHandle } from 'cadenza/client';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import type { ModelServerRequest } from '../../src/testing/model-server.ts';
-import { names, type AgentStart } from '../../src/protocol.ts';
+import { names, type AgentStart } from '../../src/protocol/protocol.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness, type Harness } from '../support/harness.ts';
 

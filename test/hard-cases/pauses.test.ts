@@ -1,6 +1,6 @@
 import { defineAgent } from 'cadenza';
 import { expect, test } from 'vitest';
-import { names } from '../../src/protocol.ts';
+import { names } from '../../src/protocol/protocol.ts';
 import { readForward } from '../../src/transcript/history-events.ts';
 import { startHarness, type Harness } from '../support/harness.ts';
 

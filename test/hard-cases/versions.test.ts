@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { CadenzaClient, type RunHandle } from 'cadenza/client';
-import type { Json } from '../../src/protocol.ts';
+import type { Json } from '../../src/protocol/protocol.ts';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import {
   createModelServer,
@@ -190,10 +190,14 @@ function nextBuild(): string {
     expect(changed, file).not.toBe(text);
     writeFileSync(join(folder, file), changed);
   };
-  change('src/protocol.ts', /protocolVersion = (\d+)/, 'protocolVersion = 1 + $1');
-  change('src/activities/call-model.ts', 'usage: reply.usage,', 'usage: reply.usage, novelty: [1, 2, 3],');
-  change('src/activities/execute-tool.ts', '    bytes,\n', "    bytes,\n    novelty: 'new',\n");
-  change('src/workflows/tool-call.ts', 'const base = { agent,', "const base = { novelty: 'new', agent,");
+  change('src/protocol/protocol.ts', /protocolVersion = (\d+)/, 'protocolVersion = 1 + $1');
+  change(
+    'src/activities/turn/call-model.ts',
+    'usage: reply.usage,',
+    'usage: reply.usage, novelty: [1, 2, 3],',
+  );
+  change('src/activities/tools/execute-tool.ts', '    bytes,\n', "    bytes,\n    novelty: 'new',\n");
+  change('src/workflows/loop/tool-call.ts', 'const base = { agent,', "const base = { novelty: 'new', agent,");
   return folder;
 }
 

@@ -4,8 +4,8 @@ import { runInNewContext } from 'node:vm';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
-import type { AgentStart, Item } from '../../src/protocol.ts';
-import type { RunState } from '../../src/run-state.ts';
+import type { AgentStart, Item } from '../../src/protocol/protocol.ts';
+import type { RunState } from '../../src/protocol/run-state.ts';
 import { createModelServer } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { chatRequest } from '../../src/transcript/chat-request.ts';
-import type { DefinitionSnapshot } from '../../src/protocol.ts';
+import type { DefinitionSnapshot } from '../../src/protocol/protocol.ts';
 import { eventful, eventfulInput, eventfulModel, eventfulTurns } from '../support/eventful-run.ts';
 import { startHarness } from '../support/harness.ts';
 import { transcriptOf } from '../support/histories.ts';

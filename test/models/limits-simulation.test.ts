@@ -8,8 +8,8 @@ import {
   type LimiterAnswer,
   type LimiterAsk,
   type ProviderLimits,
-} from '../../src/provider-limits.ts';
-import { LimiterPool } from '../../src/workflows/limiter-pool.ts';
+} from '../../src/protocol/provider-limits.ts';
+import { LimiterPool } from '../../src/workflows/beside/limiter-pool.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

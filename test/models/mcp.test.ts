@@ -8,7 +8,7 @@ import { afterAll, afterEach, expect, test } from 'vitest';
 import { defineAgent, type McpServer } from 'cadenza';
 import { createPayloadReader, type CadenzaClient } from 'cadenza/client';
 import { createRegistry } from 'cadenza/worker';
-import type { ModelTurn } from '../../src/protocol.ts';
+import type { ModelTurn } from '../../src/protocol/protocol.ts';
 import { RecordReader } from '../../src/transcript/records.ts';
 import { messageText, type ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel, type ModelServerRequest } from '../../src/testing/model-server.ts';

@@ -1,6 +1,6 @@
 import { LLMock, type Fixture } from '@copilotkit/aimock';
 import { afterEach, expect, test } from 'vitest';
-import { decide } from '../../src/activities/decide.ts';
+import { decide } from '../../src/activities/turn/decide.ts';
 import { registered, tools } from '../activities/registered.ts';
 import { ask, inEveryWay, ways } from '../support/ask-provider.ts';
 

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import { CadenzaClient } from 'cadenza/client';
 import { openaiProvider } from 'cadenza/worker';
-import { limiterId, limiterNames } from '../../src/provider-limits.ts';
+import { limiterId, limiterNames } from '../../src/protocol/provider-limits.ts';
 import { createModelServer, type ModelServerReply } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
 import { startWorkerProcess } from '../support/processes/worker-process.ts';

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { decide } from '../../src/activities/decide.ts';
-import type { ModelApi } from '../../src/protocol.ts';
+import { decide } from '../../src/activities/turn/decide.ts';
+import type { ModelApi } from '../../src/protocol/protocol.ts';
 import { registered, tools } from '../activities/registered.ts';
 import { ask, inEveryWay, ways, type Way } from '../support/ask-provider.ts';
 

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { openaiProvider } from 'cadenza/worker';
 import type { ModelReply } from '../../src/activities/models/model.ts';
 import { createModelServer } from '../../src/testing/model-server.ts';
-import type { DefinitionSnapshot } from '../../src/protocol.ts';
+import type { DefinitionSnapshot } from '../../src/protocol/protocol.ts';
 import { modelRequest } from '../../src/transcript/model-request.ts';
 
 const apis = ['chat', 'responses'] as const;

@@ -53,17 +53,17 @@ function pathOf(identifier: string): string {
 test("the workflow bundle holds Cadenza's workflow code and the user's, and nothing else of either", () => {
   const ours = modules.filter((path) => path.startsWith('src/') && !path.startsWith('src/workflows/'));
   expect(ours.toSorted()).toEqual([
-    'src/agent-start.ts',
-    'src/attachments.ts',
-    'src/failures.ts',
-    'src/message-problem.ts',
-    'src/policy.ts',
-    'src/protocol.ts',
-    'src/search-attributes.ts',
-    'src/summary.ts',
-    'src/tenancy.ts',
+    'src/protocol/agent-start.ts',
+    'src/protocol/attachments.ts',
+    'src/protocol/failures.ts',
+    'src/protocol/message-problem.ts',
+    'src/protocol/policy.ts',
+    'src/protocol/protocol.ts',
+    'src/protocol/summary.ts',
+    'src/protocol/tenancy.ts',
+    'src/visibility/search-attributes.ts',
   ]);
-  expect(modules).toContain('src/workflows/agent.ts');
+  expect(modules).toContain('src/workflows/loop/agent.ts');
   expect(modules).toContain('src/workflows/proxy-agents.ts');
   const theirs = modules.filter((path) => path.startsWith('test/'));
   expect(theirs).toEqual(['test/support/processes/own-workflows.ts']);

@@ -21,28 +21,78 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What each room may load at run time, and what it may not. */
 const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
-  'src/protocol.ts': { may: [], mayNot: ['zod', './failures.ts', '@temporalio/common', 'node:crypto'] },
-  'src/trace-context.ts': { may: [], mayNot: ['zod', './failures.ts', '@opentelemetry/api', 'node:crypto'] },
-  'src/search-attributes.ts': { may: [], mayNot: ['zod', './failures.ts', '@temporalio/common'] },
-  'src/failures.ts': {
-    may: ['./protocol.ts', '@temporalio/common'],
-    mayNot: ['zod', './digest.ts', 'node:crypto'],
+  'src/protocol/protocol.ts': {
+    may: [],
+    mayNot: ['zod', './failures.ts', '@temporalio/common', 'node:crypto'],
   },
-  'src/attachments.ts': { may: [], mayNot: ['zod', './digest.ts', 'node:crypto', '@redis/client'] },
-  'src/message-problem.ts': { may: ['./attachments.ts'], mayNot: ['zod', './digest.ts', 'node:crypto'] },
-  'src/summary.ts': { may: ['./protocol.ts'], mayNot: ['./digest.ts', 'node:util'] },
-  'src/workflows/agent.ts': {
+  'src/protocol/trace-context.ts': {
+    may: [],
+    mayNot: ['zod', './failures.ts', '@opentelemetry/api', 'node:crypto'],
+  },
+  'src/protocol/failures.ts': {
+    may: ['./protocol.ts', '@temporalio/common'],
+    mayNot: ['zod', './digest.ts', 'node:crypto', 'node:util', '../agents/registry.ts', '@redis/client'],
+  },
+  'src/protocol/digest.ts': { may: ['node:crypto'], mayNot: ['zod', './failures.ts', 'node:fs'] },
+  'src/visibility/search-attributes.ts': {
+    may: [],
+    mayNot: ['zod', './list-workflows.ts', '@temporalio/common'],
+  },
+  'src/visibility/list-workflows.ts': {
+    may: ['./search-attributes.ts', '@temporalio/common/lib/time.js'],
+    mayNot: ['zod', '../client/client.ts', '../transcript/transcript.ts', '@temporalio/worker'],
+  },
+  'src/installation/optional-package.ts': {
+    may: ['node:fs'],
+    mayNot: ['zod', '../protocol/failures.ts', 'pg'],
+  },
+  'src/bounded-work/semaphore.ts': {
+    may: ['./other.ts'],
+    mayNot: ['node:fs', '../protocol/failures.ts', 'zod'],
+  },
+  'src/redaction/personal-data.ts': {
+    may: ['./redaction.ts', '../installation/optional-package.ts', 'libphonenumber-js'],
+    mayNot: ['zod', 'node:crypto', '../agents/registry.ts', '../worker/plugin.ts'],
+  },
+  'src/live-text/redis-client.ts': {
+    may: ['./redis-text.ts', '@redis/client', 'node:crypto', 'node:timers/promises'],
+    mayNot: [
+      'zod',
+      '../client/client.ts',
+      '../worker/plugin.ts',
+      '../activities/index.ts',
+      '@temporalio/client',
+    ],
+  },
+  'src/workflows/entry.ts': {
     may: [
       './other.ts',
       './deeper/other.ts',
-      '../protocol.ts',
-      '../failures.ts',
-      '../summary.ts',
-      '../attachments.ts',
-      '../message-problem.ts',
-      '../trace-context.ts',
-      '../provider-limits.ts',
-      '../search-attributes.ts',
+      '../protocol/protocol.ts',
+      '../visibility/search-attributes.ts',
+      '@temporalio/workflow',
+      '@temporalio/common',
+    ],
+    mayNot: [
+      'zod',
+      'node:fs',
+      '../protocol/digest.ts',
+      '../visibility/list-workflows.ts',
+      '../agents/registry.ts',
+      '../activities/index.ts',
+      '../worker/plugin.ts',
+      '@temporalio/client',
+    ],
+  },
+  'src/workflows/loop/agent.ts': {
+    may: [
+      './other.ts',
+      './deeper/other.ts',
+      '../people/approvals.ts',
+      '../messages.ts',
+      '../../protocol/protocol.ts',
+      '../../protocol/failures.ts',
+      '../../visibility/search-attributes.ts',
       '@temporalio/workflow',
       '@temporalio/common',
     ],
@@ -52,13 +102,13 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       '@opentelemetry/api',
       'node:fs',
       'fs',
-      '../digest.ts',
-      '../agents/registry.ts',
-      '../redis-client.ts',
-      '../activities/index.ts',
-      '../transcript/transcript.ts',
-      '../client/client.ts',
-      '../worker/plugin.ts',
+      '../../protocol/digest.ts',
+      '../../agents/registry.ts',
+      '../../live-text/redis-client.ts',
+      '../../activities/index.ts',
+      '../../transcript/transcript.ts',
+      '../../client/client.ts',
+      '../../worker/plugin.ts',
       '@temporalio/client',
       '@temporalio/worker',
       '@temporalio/activity',
@@ -67,9 +117,9 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
   'src/agents/registry.ts': {
     may: [
       './other.ts',
-      '../protocol.ts',
-      '../failures.ts',
-      '../digest.ts',
+      '../protocol/protocol.ts',
+      '../protocol/failures.ts',
+      '../protocol/digest.ts',
       'zod',
       '@temporalio/common/lib/time.js',
     ],
@@ -85,8 +135,8 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
   'src/transcript/transcript.ts': {
     may: [
       './other.ts',
-      '../protocol.ts',
-      '../failures.ts',
+      '../protocol/protocol.ts',
+      '../protocol/failures.ts',
       '@temporalio/client',
       '@temporalio/common/lib/time.js',
       '@temporalio/proto',
@@ -103,7 +153,7 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
   'src/storage/archive.ts': {
     may: [
       './other.ts',
-      '../failures.ts',
+      '../protocol/failures.ts',
       'node:fs/promises',
       '@aws-sdk/client-s3',
       '@temporalio/common',
@@ -126,7 +176,7 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
       './other.ts',
       '../../agents/registry.ts',
       '../../transcript/transcript.ts',
-      '../../digest.ts',
+      '../../protocol/digest.ts',
       '@temporalio/activity',
       'openai',
       'zod',
@@ -142,7 +192,7 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
   'src/codec/encryption-codec.ts': {
     may: [
       './other.ts',
-      '../failures.ts',
+      '../protocol/failures.ts',
       'node:crypto',
       'zod',
       'jose',
@@ -170,9 +220,9 @@ const rooms: Record<string, { may: string[]; mayNot: string[] }> = {
   'src/client/client.ts': {
     may: [
       './other.ts',
-      '../protocol.ts',
-      '../failures.ts',
-      '../digest.ts',
+      '../protocol/protocol.ts',
+      '../protocol/failures.ts',
+      '../protocol/digest.ts',
       '../transcript/requests.ts',
       '@temporalio/client',
       '@temporalio/envconfig',

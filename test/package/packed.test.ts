@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { messageText, type ChatMessage } from '../../src/testing/chat-protocol.ts';
 import { createModelServer, scriptedModel, type ModelServer } from '../../src/testing/model-server.ts';
+import type { BundleManifest } from '../../src/worker/shipped-bundles.ts';
 import { startWorkerProcess } from '../support/processes/worker-process.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -55,6 +56,7 @@ async function pack(): Promise<string> {
       'package.json',
       'tsconfig.json',
       'tsconfig.build.json',
+      'scripts',
       'src',
       'test',
       'docs',
@@ -131,12 +133,13 @@ test('the package holds the build, the documents and nothing else', () => {
     'package.json',
   ]);
   const built = packed.filter((path) => path.startsWith('dist/'));
-  expect(built.filter((path) => !/\.(js|js\.map|d\.ts)$/.test(path))).toEqual([]);
+  expect(built.filter((path) => !/\.(js|js\.map|d\.ts)$|\/bundles\/manifest\.json$/.test(path))).toEqual([]);
   // Files that nothing imports: they are named by path.
   expect(built).toContain('dist/workflows/entry.js');
   expect(built).toContain('dist/workflows/no-user-workflows.js');
   expect(built).toContain('dist/worker/watchdog/watchdog-thread.js');
   expect(built).toContain('dist/worker/main.js');
+  expect(built).toContain('dist/bundles/agents.js');
 });
 
 test('every entry point resolves in an installed project, and loads', async () => {
@@ -236,4 +239,27 @@ test.each([
   });
   worker.kill('SIGTERM');
   expect(await worker.ended).toEqual({ code: 0, signal: null });
+});
+
+test.each([
+  ['agents', {}],
+  ['agents-encrypted', { CADENZA_CODEC_KEYS: `k1:${Buffer.alloc(32, 7).toString('base64')}` }],
+])("the package's worker process without workflows of a user takes the bundle %s", async (name, codec) => {
+  const { buildIds } = JSON.parse(
+    readFileSync(join(project, 'node_modules/cadenza/dist/bundles/manifest.json'), 'utf8'),
+  ) as BundleManifest;
+  const env = {
+    ...codec,
+    TEMPORAL_ADDRESS: inject('temporalAddress'),
+    CADENZA_TASK_QUEUE: `packed-${name}`,
+    OPENAI_BASE_URL: server.baseURL,
+    CADENZA_AGENTS: join(project, 'dist/agents.js'),
+  };
+  await using worker = startWorkerProcess(env, join(project, 'node_modules/cadenza/dist/worker/main.js'), []);
+  await worker.ready();
+  const { stdout } = await run(process.execPath, ['dist/default-workflows.js'], {
+    cwd: project,
+    env: { ...process.env, ...env },
+  });
+  expect(JSON.parse(stdout)).toEqual({ output: { celsius: 4 }, builds: [buildIds[name]] });
 });

@@ -7,7 +7,7 @@ import {
   type ModelServer,
   type ModelServerRequest,
 } from '../../src/testing/model-server.ts';
-import type { Json } from '../../src/protocol.ts';
+import type { Json } from '../../src/protocol/protocol.ts';
 import { Ledger } from '../support/processes/ledger.ts';
 import { startWorkerProcess, type WorkerProcess } from '../support/processes/worker-process.ts';
 import { connectToTemporal } from '../support/temporal.ts';

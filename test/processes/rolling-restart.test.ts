@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { expect, inject, test, vi } from 'vitest';
 import { CadenzaClient } from 'cadenza/client';
-import { names } from '../../src/protocol.ts';
+import { names } from '../../src/protocol/protocol.ts';
 import { createCountingProxy, type CountingProxy } from '../support/counting-proxy.ts';
 import { endpointOf } from '../support/processes/endpoint.ts';
 import { createLongModel } from '../support/processes/long-model.ts';

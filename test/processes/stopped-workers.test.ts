@@ -3,7 +3,7 @@ import { expect, inject, test, vi } from 'vitest';
 import { CadenzaClient } from 'cadenza/client';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import { createModelServer } from '../../src/testing/model-server.ts';
-import { names } from '../../src/protocol.ts';
+import { names } from '../../src/protocol/protocol.ts';
 import { Ledger } from '../support/processes/ledger.ts';
 import { startWorkerProcess } from '../support/processes/worker-process.ts';
 import { connectToTemporal } from '../support/temporal.ts';

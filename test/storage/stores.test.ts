@@ -2,7 +2,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { externalStorage, storageFromEnvironment } from '../../src/storage/external-storage.ts';
+import { storageFromEnvironment, withEnvironment } from '../../src/storage/environment.ts';
+import { externalStorage } from '../../src/storage/external-storage.ts';
 import { keySegment } from '../../src/storage/keys.ts';
 import { ObjectMissing, type ObjectStore } from '../../src/storage/object-store.ts';
 import { openStore } from '../../src/storage/open-store.ts';
@@ -146,6 +147,15 @@ test('the environment says where payloads go and from which size on', () => {
   expect(() =>
     storageFromEnvironment({ CADENZA_STORAGE: 'x', CADENZA_STORAGE_THRESHOLD_KB: 'much' }),
   ).toThrow(/must be a number of kilobytes/);
+});
+
+test('options go before the environment, for payloads and for the archive alike', () => {
+  const env = { CADENZA_STORAGE: 'payloads', CADENZA_ARCHIVE: 'closed' };
+  const said = { storage: { store: 'payloads', thresholdBytes: 262_144 }, archive: 'closed' };
+  expect(withEnvironment({}, env)).toEqual(said);
+  expect(withEnvironment({ archive: 'mine' }, env)).toEqual({ ...said, archive: 'mine' });
+  expect(withEnvironment({ storage: 'mine' }, env)).toEqual({ ...said, storage: 'mine' });
+  expect(withEnvironment({}, { CADENZA_STORAGE: '', CADENZA_ARCHIVE: '' })).toEqual({});
 });
 
 test('names that differ only in case or in what a key cannot hold stay apart', () => {

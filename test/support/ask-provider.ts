@@ -1,6 +1,6 @@
 import { openaiProvider } from 'cadenza/worker';
 import type { ModelReply } from '../../src/activities/models/model.ts';
-import type { DefinitionSnapshot, ModelApi } from '../../src/protocol.ts';
+import type { DefinitionSnapshot, ModelApi } from '../../src/protocol/protocol.ts';
 import { modelRequest } from '../../src/transcript/model-request.ts';
 
 /** How a provider is asked. */

@@ -1,15 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
 import type { DataConverter } from '@temporalio/common';
 import { Client } from '@temporalio/client';
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  NativeConnection,
-  Worker,
-  type WorkerOptions,
-  type WorkflowBundle,
-} from '@temporalio/worker';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { codecFromEnvironment, withCodec } from 'cadenza/codec';
 import {
   CadenzaPlugin,
@@ -25,6 +17,7 @@ import {
   type ModelServerOptions,
 } from '../../src/testing/model-server.ts';
 import { connectToTemporal, type TemporalForTests } from './temporal.ts';
+import { sharedBundle } from './shared-bundle.ts';
 
 /** What a test says of its worker and its model. */
 export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
@@ -64,9 +57,6 @@ export interface Harness {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const silent = new DefaultLogger('ERROR');
-const bundles = new Map<string, Promise<WorkflowBundle>>();
-
 /** Starts a harness. Use it as `await using harness = await startHarness({ … })`. */
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const {
@@ -102,10 +92,12 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     connection: own ?? temporal.nativeConnection,
     namespace: temporal.namespace,
     taskQueue,
-    workflowBundle: await bundle(plugin, workflows, dataConverter, {
-      sealed: codec !== false,
-      traced: cadenza.tracing !== undefined,
-    }),
+    workflowBundle: {
+      codePath: await sharedBundle(
+        { encrypts: codec !== false, traces: cadenza.tracing !== undefined },
+        { workflows, converter: dataConverter },
+      ),
+    },
     // A test's worker does not wait for calls that the test lets hang.
     shutdownGraceTime: 0,
     ...(dataConverter && { dataConverter }),
@@ -148,25 +140,4 @@ function providerOf(
     streamIdle,
     ...(limits && { limits }),
   });
-}
-
-async function bundle(
-  plugin: CadenzaPlugin,
-  workflows?: URL,
-  converter: DataConverter = {},
-  kind: { sealed: boolean; traced: boolean } = { sealed: false, traced: false },
-): Promise<WorkflowBundle> {
-  const workflowsPath = fileURLToPath(
-    workflows ?? new URL('../../src/workflows/no-user-workflows.ts', import.meta.url),
-  );
-  const { payloadConverterPath, failureConverterPath } = converter;
-  const paths = {
-    workflowsPath,
-    ...(payloadConverterPath !== undefined && { payloadConverterPath }),
-    ...(failureConverterPath !== undefined && { failureConverterPath }),
-  };
-  const key = JSON.stringify({ ...paths, ...kind });
-  const known = bundles.get(key) ?? bundleWorkflowCode({ ...paths, plugins: [plugin], logger: silent });
-  bundles.set(key, known);
-  return await known;
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
-import { budgetId } from '../../src/tenancy.ts';
+import { budgetId } from '../../src/protocol/tenancy.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test, vi } from 'vitest';
 import { defineAgent } from 'cadenza';
 import type { HistoryEvent, RunHandle } from 'cadenza/client';
-import { slotsId } from '../../src/tenancy.ts';
+import { slotsId } from '../../src/protocol/tenancy.ts';
 import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness, type Harness } from '../support/harness.ts';

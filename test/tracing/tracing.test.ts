@@ -15,7 +15,7 @@ import { defineAgent, defineTool } from 'cadenza';
 import { createClient } from 'cadenza/client';
 import { createTracing, type Tracing, type TracingOptions } from 'cadenza/worker';
 import { scriptedModel } from '../../src/testing/model-server.ts';
-import { spanIdOf, traceSink, type RunSpan } from '../../src/trace-context.ts';
+import { spanIdOf, traceSink, type RunSpan } from '../../src/protocol/trace-context.ts';
 import { HeldSpans } from '../../src/worker/tracing/held-spans.ts';
 import { readTracingEnvironment } from '../../src/worker/tracing/tracing-environment.ts';
 import { fillHistory } from '../support/flood.ts';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { digestJson, digestText } from '../../src/digest.ts';
+import { digestJson, digestText } from '../../src/protocol/digest.ts';
 import {
   callId,
   turnId,
@@ -10,7 +10,7 @@ import {
   type ModelTurn,
   type Since,
   type ToolResult,
-} from '../../src/protocol.ts';
+} from '../../src/protocol/protocol.ts';
 import type { HistoryRecord } from '../../src/transcript/records.ts';
 
 /** What happens to one call: it is refused before it runs, or it runs and comes to something. */

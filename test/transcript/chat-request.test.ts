@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { DefinitionSnapshot, Item, Json } from '../../src/protocol.ts';
+import type { DefinitionSnapshot, Item, Json } from '../../src/protocol/protocol.ts';
 import { findRequestProblem } from '../../src/testing/check-chat-request.ts';
 import type { ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { chatRequest } from '../../src/transcript/chat-request.ts';

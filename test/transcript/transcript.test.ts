@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { CallPlan, Item, ModelTurn, Since, ToolResult } from '../../src/protocol.ts';
+import type { CallPlan, Item, ModelTurn, Since, ToolResult } from '../../src/protocol/protocol.ts';
 import type { HistoryRecord } from '../../src/transcript/records.ts';
 import { inputText, MissingContent } from '../../src/transcript/conversation.ts';
 import { closeOpenCalls, Transcript } from '../../src/transcript/transcript.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { DefinitionSnapshot, Item, Since } from '../../src/protocol.ts';
+import type { DefinitionSnapshot, Item, Since } from '../../src/protocol/protocol.ts';
 import { findRequestProblem } from '../../src/testing/check-chat-request.ts';
 import type { ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { chatRequest } from '../../src/transcript/chat-request.ts';

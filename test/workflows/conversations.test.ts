@@ -113,6 +113,14 @@ test('a conversation ends by itself when nobody says anything for its idle timeo
   const { reply } = await harness.client.send(echo, id, 'one', { idleTimeout: '1 second' });
   await reply();
   expect(await harness.client.get(id).result()).toMatchObject({ output: null, turns: 1 });
+  const { events } = await harness.client.temporal.workflow.getHandle(id).fetchHistory();
+  const timers = (events ?? []).filter((event) => event.timerStartedEventAttributes);
+  // What the Web UI shows beside a timer.
+  const told = timers.map(({ userMetadata }) =>
+    new TextDecoder().decode(userMetadata?.summary?.data ?? undefined),
+  );
+  expect(told.length).toBeGreaterThan(0);
+  for (const summary of told) expect(summary).toContain('idle');
 });
 
 test(

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import type { StartOptions } from 'cadenza/client';
-import type { RunLimits } from '../../src/agent-start.ts';
+import type { RunLimits } from '../../src/protocol/agent-start.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { gate, passOrAbort } from '../support/gate.ts';
 import { startHarness, type HarnessOptions } from '../support/harness.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { failureTypes, type FailureType } from '../../src/failures.ts';
-import type { Limits } from '../../src/protocol.ts';
-import type { Spent } from '../../src/run-state.ts';
-import { defaultLimits, nothingSpent, reachedLimit, spend } from '../../src/workflows/limits.ts';
+import { failureTypes, type FailureType } from '../../src/protocol/failures.ts';
+import type { Limits } from '../../src/protocol/protocol.ts';
+import type { Spent } from '../../src/protocol/run-state.ts';
+import { defaultLimits, nothingSpent, reachedLimit, spend } from '../../src/workflows/limits/limits.ts';
 
 function spent(what: Partial<Spent> = {}): Spent {
   return { ...nothingSpent(), ...what };

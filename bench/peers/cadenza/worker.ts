@@ -7,7 +7,7 @@ import { reader } from '../../history/reader-agent.ts';
 import type { PeerPlace } from '../peer-place.ts';
 
 /** A worker as Cadenza's README sets it up, with everything on. */
-export async function createContender({ address, taskQueue, baseURL, bundle, ledger }: PeerPlace) {
+export async function createContender({ address, taskQueue, baseURL, ledger }: PeerPlace) {
   Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'ERROR' } } });
   process.env.TEMPORAL_ADDRESS = address;
   const [tool] = reader.tools ?? [];
@@ -25,7 +25,6 @@ export async function createContender({ address, taskQueue, baseURL, bundle, led
     identity: `${process.pid}@bench`,
     shutdownGraceTime: 0,
     provider: openaiProvider({ baseURL, apiKey: 'none' }),
-    ...(bundle !== undefined && { workflowBundle: { codePath: bundle } }),
   });
   const running = worker.run();
   return {

@@ -50,7 +50,7 @@ function entryFor(call, decide) {
   const [conversation] = call.id.split('/');
   const facts = Object.entries(call.arguments).flatMap(([name, value]) => [
     element('dt', {}, name),
-    element('dd', {}, typeof value === 'string' ? value : JSON.stringify(value)),
+    element('dd', {}, shownValue(name, value)),
   ]);
   const why = call.uncertain
     ? `It may or may not have happened: ${call.uncertain.why}`
@@ -71,6 +71,14 @@ function entryFor(call, decide) {
     inputFor(call, button),
     problem,
   );
+}
+
+/** The shop's prices are in euros. */
+const money = new Intl.NumberFormat('en-IE', { style: 'currency', currency: 'EUR' });
+
+function shownValue(name, value) {
+  if (name === 'amount' && typeof value === 'number') return money.format(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function buttonsFor({ uncertain }, button) {

@@ -1,5 +1,6 @@
 /** The desk's page. Whatever comes from elsewhere becomes text (`textContent`), never markup. */
 import { showApprovals } from './approvals.js';
+import { remember, showConversations } from './conversations.js';
 import { request } from './request.js';
 
 const find = (id) => document.getElementById(id);
@@ -213,6 +214,8 @@ const ask = send(find('send'), async (message) => {
   if (conversation === '') conversation = `desk-${crypto.randomUUID().slice(0, 8)}`;
   await post('messages', message);
   history.replaceState(null, '', `#${encodeURIComponent(conversation)}`);
+  remember(conversation, message.text);
+  showConversations(find('earlier'), find('links'), conversation);
   follow();
 });
 const say = send(find('say'), (message) => post('say', { ...message, by: find('by').value }));
@@ -236,6 +239,7 @@ find('new').addEventListener('click', () => {
 addEventListener('hashchange', () => location.reload());
 
 if (conversation !== '') follow();
+showConversations(find('earlier'), find('links'), conversation);
 update();
 void refresh();
 setInterval(() => {

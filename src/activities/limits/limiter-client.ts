@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { WithStartWorkflowOperation, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import {
   leaseMs,
   limiterId,
@@ -7,7 +7,8 @@ import {
   type LimiterAnswer,
   type LimiterAsk,
   type LimiterState,
-} from '../../provider-limits.ts';
+} from '../../protocol/provider-limits.ts';
+import { askCounter } from './ask-counter.ts';
 
 /** An answer that takes longer is given up; what it would have granted is the limiter's again with the next ask. */
 const answerWithinMs = 10_000;
@@ -48,17 +49,16 @@ export class LimiterClient {
     const asked = this.client.withAbortSignal(
       given.signal,
       async () =>
-        await this.client.workflow.executeUpdateWithStart<Limiter, LimiterAnswer, [LimiterAsk]>(
-          limiterNames.ask,
+        await askCounter<LimiterAsk, LimiterAnswer>(
+          this.client,
           {
-            args: [ask],
-            startWorkflowOperation: new WithStartWorkflowOperation<Limiter>(limiterNames.workflow, {
-              workflowId: this.workflowId,
-              workflowIdConflictPolicy: 'USE_EXISTING',
-              taskQueue: limiterNames.taskQueue,
-              args: [],
-            }),
+            type: limiterNames.workflow,
+            update: limiterNames.ask,
+            workflowId: this.workflowId,
+            taskQueue: limiterNames.taskQueue,
+            args: [],
           },
+          ask,
         ),
     );
     const late = delay(answerWithinMs, undefined, { signal: given.signal, ref: false }).then(() => {

@@ -1,5 +1,5 @@
 import type { ApplicationFailure } from '@temporalio/common';
-import { describeThrown, failure } from '../../failures.ts';
+import { describeThrown, failure } from '../../protocol/failures.ts';
 import {
   quotaKinds,
   quotasOf,
@@ -7,7 +7,7 @@ import {
   type LimiterAsk,
   type ProviderLimits,
   type QuotaKind,
-} from '../../provider-limits.ts';
+} from '../../protocol/provider-limits.ts';
 import { Allowance } from './allowance.ts';
 import { Backlog } from './backlog.ts';
 

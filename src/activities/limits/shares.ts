@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Context } from '@temporalio/activity';
-import { checkProviderLimits, type ProviderLimits } from '../../provider-limits.ts';
+import { checkProviderLimits, type ProviderLimits } from '../../protocol/provider-limits.ts';
 import type { Providers } from '../models/providers.ts';
 import { LimiterClient } from './limiter-client.ts';
 import { ProviderShare } from './provider-share.ts';

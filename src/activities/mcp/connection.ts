@@ -1,7 +1,8 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import type { McpServer } from '../../agents/mcp.ts';
-import { describeThrown, failure, toError } from '../../failures.ts';
-import type { Json } from '../../protocol.ts';
+import { describeThrown, failure, toError } from '../../protocol/failures.ts';
+import type { Json } from '../../protocol/protocol.ts';
+import { optionalPackage } from '../../installation/optional-package.ts';
 
 /** A tool as its server describes it. */
 export interface OfferedTool {
@@ -189,14 +190,15 @@ function closeSoon(client: Client): void {
 }
 
 async function load() {
-  try {
-    return await Promise.all([
-      import('@modelcontextprotocol/sdk/client/index.js'),
-      import('@modelcontextprotocol/sdk/types.js'),
-    ]);
-  } catch (thrown) {
-    throw new Error('install @modelcontextprotocol/sdk to use MCP servers', { cause: thrown });
-  }
+  return await optionalPackage(
+    'an MCP server',
+    '@modelcontextprotocol/sdk',
+    async () =>
+      await Promise.all([
+        import('@modelcontextprotocol/sdk/client/index.js'),
+        import('@modelcontextprotocol/sdk/types.js'),
+      ]),
+  );
 }
 
 async function readCatalogue(client: Client): Promise<OfferedTool[]> {

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { NotDone, ToolError, type AnyTool, type ToolContext } from '../../agents/define-tool.ts';
 import type { McpServer, McpToolOptions } from '../../agents/mcp.ts';
 import { registerTool, type RegisteredAgent, type RegisteredTool } from '../../agents/registry.ts';
-import { digestJson, digestText } from '../../digest.ts';
-import type { Json, ToolSchema } from '../../protocol.ts';
+import { digestJson, digestText } from '../../protocol/digest.ts';
+import type { Json, ToolSchema } from '../../protocol/protocol.ts';
 import { McpConnection, type OfferedTool } from './connection.ts';
 
 /** Longest description of a tool that the model is given: it comes from elsewhere. */

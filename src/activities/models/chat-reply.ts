@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Item, Json, Usage } from '../../protocol.ts';
+import type { Item, Json, Usage } from '../../protocol/protocol.ts';
 import type { ModelReply } from './model.ts';
 import type { ReplySource } from './responses-reply.ts';
 

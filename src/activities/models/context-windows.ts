@@ -19,6 +19,9 @@ const windows: readonly (readonly [prefix: string, tokens: number])[] = [
 /** What is assumed of a model that is not in the table. */
 export const defaultContextWindow = 128_000;
 
+/** A token is about four bytes of text, of most languages and of JSON. */
+export const bytesPerToken = 4;
+
 /** The context window of a model in tokens. */
 export function contextWindow(model: string): number {
   return windows.find(([prefix]) => model.startsWith(prefix))?.[1] ?? defaultContextWindow;

@@ -1,7 +1,11 @@
-import { APIConnectionError, APIError } from 'openai';
+import type { APIError } from 'openai';
 import { ApplicationFailure } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import { describeThrown, failure, toError } from '../../failures.ts';
+import { describeThrown, failure, toError } from '../../protocol/failures.ts';
+import type { OpenAIPackage } from './openai-client.ts';
+
+/** The classes that are told apart, of the package that threw. */
+type OpenAIErrors = Pick<OpenAIPackage, 'APIConnectionError' | 'APIError'>;
 
 /** A provider that names a later time is asked once an hour all the same. */
 const longestRetryAfterMs = 60 * 60 * 1000;
@@ -14,6 +18,7 @@ const unknownErrorAttempts = 5;
  * come back (`retry-after-ms`, `retry-after`) becomes Temporal's next retry delay.
  */
 export function modelFailure(
+  errors: OpenAIErrors,
   thrown: unknown,
   attempt: number,
   ...secrets: readonly string[]
@@ -24,10 +29,10 @@ export function modelFailure(
     .reduce((text, secret) => text.replaceAll(secret, '[key]'), describeThrown(thrown))
     .slice(0, 1_000);
   const cause = plainError(toError(thrown).name, said);
-  if (thrown instanceof APIConnectionError) {
+  if (thrown instanceof errors.APIConnectionError) {
     return failure('ModelUnavailable', `the model provider could not be reached: ${said}`, { cause });
   }
-  if (!(thrown instanceof APIError) || typeof thrown.status !== 'number') {
+  if (!(thrown instanceof errors.APIError) || typeof thrown.status !== 'number') {
     const final = attempt >= unknownErrorAttempts;
     return failure('ModelUnavailable', `the model call failed: ${said}`, { cause, final });
   }

@@ -1,5 +1,5 @@
-import type { Item, ModelApi, Usage } from '../../protocol.ts';
-import type { ProviderLimits } from '../../provider-limits.ts';
+import type { Item, ModelApi, Usage } from '../../protocol/protocol.ts';
+import type { ProviderLimits } from '../../protocol/provider-limits.ts';
 import type { ModelRequest } from '../../transcript/model-request.ts';
 
 export type { ModelApi };

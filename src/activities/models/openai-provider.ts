@@ -1,12 +1,13 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { msToNumber } from '@temporalio/common/lib/time.js';
-import OpenAI from 'openai';
-import type { Duration } from '../../duration.ts';
-import { checkProviderLimits, type ProviderLimits } from '../../provider-limits.ts';
-import { failure } from '../../failures.ts';
+import type OpenAI from 'openai';
+import type { Duration } from '../../protocol/duration.ts';
+import { checkProviderLimits, type ProviderLimits } from '../../protocol/provider-limits.ts';
+import { failure } from '../../protocol/failures.ts';
 import type { ModelRequest } from '../../transcript/model-request.ts';
 import { parseChatReply } from './chat-reply.ts';
 import { modelFailure } from './model-failure.ts';
+import { lazyClient } from './openai-client.ts';
 import type { ModelApi, ModelProvider, ModelReply } from './model.ts';
 import { parseResponse, type ReplySource } from './responses-reply.ts';
 import { ChatCollector, readStream, ResponsesCollector, type StreamOptions } from './stream-reply.ts';
@@ -49,7 +50,7 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
     );
   }
   const baseURL = options.baseURL ?? env.OPENAI_BASE_URL;
-  const client = new OpenAI({
+  const clientOf = lazyClient({
     apiKey,
     ...(baseURL && { baseURL }),
     ...(options.headers && { defaultHeaders: options.headers }),
@@ -67,6 +68,7 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
     defaultModel: options.model ?? env.OPENAI_MODEL ?? 'gpt-5-mini',
     apiOf: (model) => (typeof api === 'function' ? api(model) : api),
     async call(asked, { signal, attempt, named, onText }) {
+      const { client, errors } = await clientOf();
       let answer: unknown;
       try {
         if (stream) answer = await streamed(client, asked, { signal, idleMs, onText });
@@ -78,7 +80,7 @@ export function openaiProvider(options: OpenAIProviderOptions = {}): ModelProvid
       } catch (thrown) {
         signal.throwIfAborted();
         if (thrown instanceof ApplicationFailure) throw thrown;
-        throw modelFailure(thrown, attempt, apiKey, ...Object.values(options.headers ?? {}));
+        throw modelFailure(errors, thrown, attempt, apiKey, ...Object.values(options.headers ?? {}));
       }
       const { api: by, request } = asked;
       return readAnswer(answer, attempt, {

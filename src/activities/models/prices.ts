@@ -1,4 +1,4 @@
-import type { Usage } from '../../protocol.ts';
+import type { Usage } from '../../protocol/protocol.ts';
 
 /** US dollars for a million tokens. */
 export interface Price {

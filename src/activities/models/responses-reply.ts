@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Item, Json, ProviderItem } from '../../protocol.ts';
+import type { Item, Json, ProviderItem } from '../../protocol/protocol.ts';
 import { uniqueId } from './chat-reply.ts';
 import type { ModelReply } from './model.ts';
 

@@ -1,4 +1,4 @@
-import { failure } from '../../failures.ts';
+import { failure } from '../../protocol/failures.ts';
 
 /** How long a complete reply is waited for what servers send behind it: usage, the end of the stream. Milliseconds. */
 const afterwordMs = 5_000;

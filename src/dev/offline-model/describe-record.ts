@@ -26,7 +26,7 @@ const ASKED_KINDS: [RegExp, RegExp][] = [
 /** The records that have to do with what is asked, those that have most first; all, where none stands out. */
 export function chooseRecords(records: DataRecord[], terms: Term[]): DataRecord[] {
   return withoutRepeats(records)
-    .map((record) => ({ record, fit: overlap(terms, recordText(record)) }))
+    .map((record) => ({ record, fit: record.action === undefined ? overlap(terms, recordText(record)) : 1 }))
     .filter(({ fit }, _, all) => fit >= Math.max(...all.map((other) => other.fit)) / 2)
     .sort((a, b) => b.fit - a.fit)
     .slice(0, MOST_RECORDS)
@@ -38,7 +38,8 @@ function withoutRepeats(records: DataRecord[]): DataRecord[] {
   const byThing = new Map<string, DataRecord>();
   for (const record of records) {
     const identity = identityOf(record);
-    const key = identity ? `${identity[0]} ${String(identity[1])}` : JSON.stringify(record.fields);
+    const key =
+      record.action ?? (identity ? `${identity[0]} ${String(identity[1])}` : JSON.stringify(record.fields));
     const known = byThing.get(key);
     if (!known || Object.keys(known.fields).length < Object.keys(record.fields).length)
       byThing.set(key, record);
@@ -56,20 +57,33 @@ function identityOf({ fields }: DataRecord): [string, unknown] | undefined {
 export function describeRecord(record: DataRecord, terms: Term[], question: string): string {
   const entries = Object.entries(record.fields).filter(([, value]) => value !== null && value !== '');
   const identity = identityOf(record);
-  const others = entries.filter(([name]) => name !== identity?.[0]);
+  const isDone = record.action !== undefined;
+  const others = entries.filter(([name, value]) =>
+    isDone ? String(value) !== record.subject : name !== identity?.[0],
+  );
   const kind = identity ? noun(identity[0], record.source) : noun('', record.source);
   // That an order has a date of ordering is not what a question about an order asks for.
   const about = missingTerms(terms, kind);
   const asked = others.filter(([name, value]) => isAsked(name, value, about, question));
   const shown =
-    asked.length > 0 ? others.filter((entry) => asked.includes(entry) || isState(entry[0])) : others;
+    asked.length > 0 && !isDone
+      ? others.filter((entry) => asked.includes(entry) || isState(entry[0]))
+      : others;
   const facts = shown
     .slice(0, MOST_FIELDS)
     .map(([name, value]) => `${label(name)}: ${render(value).replace(/\.$/, '')}`);
-  const subject = identity
-    ? `${noun(identity[0], record.source)} ${render(identity[1])}`
-    : noun('', record.source);
+  const subject = subjectOf(record, identity);
   return `${subject.charAt(0).toUpperCase()}${subject.slice(1)}: ${facts.join('; ')}.`.replace(': .', '.');
+}
+
+/** An action's record is of the action; any other of the thing it names, or of what was looked up. */
+function subjectOf(
+  { source, subject = '', action }: DataRecord,
+  identity: [string, unknown] | undefined,
+): string {
+  if (action !== undefined) return `${action} ${subject}`.trim();
+  if (identity) return `${noun(identity[0], source)} ${render(identity[1])}`;
+  return `${noun('', source)} ${subject}`.trim();
 }
 
 function isAsked(name: string, value: unknown, terms: Term[], question: string): boolean {

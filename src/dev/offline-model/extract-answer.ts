@@ -7,7 +7,7 @@ import type { Ranked } from './rank-statements.ts';
 import { missingTerms, rankStatements, selectStatements, weighTerms } from './rank-statements.ts';
 import type { Situation } from './read-request.ts';
 import { isRemarkName, isWorkName } from './read-request.ts';
-import { lookupsOf, sayFailures, sayLacks, sayNothing } from './say-what-is-missing.ts';
+import { lookupsOf, sayDone, sayFailures, sayLacks, sayNothing, sayReturned } from './say-what-is-missing.ts';
 import { citation } from './statements.ts';
 import type { Term } from './terms.ts';
 import { keyTerms } from './terms.ts';
@@ -48,8 +48,9 @@ export function extractAnswer(situation: Situation): ExtractedAnswer {
     ...picked.map(({ statement }) => `${statement.heading ?? ''} ${statement.text}`),
     inRecords,
   ].join('\n');
-  const missing = missingTerms(terms, said);
-  const share = shareOf(terms, said);
+  const asked = terms.filter((term) => !isLookedUp(term, situation));
+  const missing = missingTerms(asked, said);
+  const share = shareOf(asked, said);
   const best = Math.max(
     0,
     ...picked.map(({ statement: { text, heading } }) => shareOf(open, `${heading ?? ''} ${text}`)),
@@ -57,14 +58,20 @@ export function extractAnswer(situation: Situation): ExtractedAnswer {
   const found =
     records.length > 0 || (picked.length > 0 && share >= LEAST_SHARE && best >= LEAST_SHARE_OF_ONE);
   const kept = found && best >= LEAST_SHARE_OF_ONE ? picked : [];
-  const asked = terms.filter((term) => !isLookedUp(term, situation));
   const facts = records.map((record) => describeRecord(record, asked, question));
   const quotes = kept.map(({ statement }) => quote(statement.text, citation(statement)));
+  const done = sayDone(situation);
+  const returned = found || done.length > 0 ? [] : sayReturned(situation);
+  const isSilent = !found && done.length + returned.length === 0;
+  const isDone = done.length > 0 || records.some(({ action }) => action !== undefined);
   const lines = [
     ...facts,
+    ...done,
+    ...returned,
     ...quotes.map((line) => (quotes.length > 1 ? `- ${line}` : line)),
     ...sayFailures(situation),
-    ...(found ? gaps(missing, share, records) : sayNothing(situation)),
+    ...(isSilent ? sayNothing(situation) : []),
+    ...(found && !isDone ? gaps(missing, share, records) : []),
   ];
   return {
     text: lines.join('\n'),

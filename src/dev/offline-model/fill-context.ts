@@ -16,7 +16,12 @@ export interface FillContext {
   /** The terms that spoke for the options chosen so far. */
   because: Term[];
   /** It is a tool's arguments that are filled: texts are what the user said, not an answer to it. */
-  isArguments: boolean;
+  call?: {
+    /** The tool's name and description. */
+    about: string;
+    /** What the message says for other arguments. */
+    taken: ReadonlySet<string>;
+  };
   depth: number;
   /** Fills whatever a part of the schema asks for. */
   fill(schema: JsonSchema, name: string, context: FillContext): Filled;

@@ -84,7 +84,14 @@ function objectsOf(items: JsonSchema, name: string, schema: JsonSchema, context:
   const { picked, ranked, records } = context.answer;
   if (!isEvidence && !properties.some(isTextName) && records.length > 0)
     return records.map(({ source, fields }) => {
-      const call = { tool: source, arguments: {}, result: fields, failed: false, earlier: false };
+      const call = {
+        tool: source,
+        arguments: {},
+        result: fields,
+        failed: false,
+        kind: undefined,
+        earlier: false,
+      };
       const situation = { ...context.situation, calls: [call], input: undefined };
       const answer = { ...context.answer, records: [] };
       return context.fill(items, name, { ...context, situation, answer }).value;

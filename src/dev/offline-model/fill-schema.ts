@@ -9,6 +9,7 @@ import { booleanRole, numberRole } from './property-roles.ts';
 import type { Situation } from './read-request.ts';
 import type { Review } from './review-draft.ts';
 import { alternatives, resolveSchema, schemaTypes } from './schema.ts';
+import { isMoney, spokenNumber } from './spoken-values.ts';
 import { keyTerms, nameWords, overlap } from './terms.ts';
 
 /** How deep schemas that refer to themselves are followed where they need not be. */
@@ -22,23 +23,44 @@ export function fillSchema(
   situation: Situation,
   answer: ExtractedAnswer,
   review: Review | undefined,
-  given?: JsonObject,
 ): unknown {
+  const context: FillContext = { situation, answer, review, root, because: [], depth: 0, fill: fillValue };
+  return fillValue(root, '', context).value;
+}
+
+/** Fills the arguments of a tool, but for the `given` ones, and names those that nothing stands behind. */
+export function fillArguments(
+  root: JsonSchema,
+  situation: Situation,
+  answer: ExtractedAnswer,
+  { about, given }: { about: string; given: JsonObject },
+): { arguments: JsonObject; missing: string[] } {
+  const properties = Object.entries(root.properties ?? {});
+  const options = properties.flatMap(([, below]) => resolveSchema(below, root).enum ?? []);
+  const taken = new Set([...Object.values(given), ...options].map(String));
   const context: FillContext = {
     situation,
     answer,
-    review,
+    review: undefined,
     root,
     because: [],
-    isArguments: given !== undefined,
-    depth: 0,
+    call: { about, taken },
+    depth: 1,
     fill: fillValue,
   };
-  return fillValue(root, '', context, given).value;
+  const value: JsonObject = {};
+  const missing: string[] = [];
+  for (const [name, below] of properties) {
+    const filled = name in given ? { value: given[name], known: true } : fillValue(below, name, context);
+    value[name] = filled.value;
+    // Nothing is a value of what may be absent, and an empty list one of a list.
+    if (!filled.known && filled.value !== null && typeof filled.value !== 'object') missing.push(name);
+    if (filled.known && typeof filled.value === 'string') taken.add(filled.value);
+  }
+  return { arguments: value, missing };
 }
 
-/** One value; `given` are properties that are already decided. */
-function fillValue(unresolved: JsonSchema, name: string, outer: FillContext, given: JsonObject = {}): Filled {
+function fillValue(unresolved: JsonSchema, name: string, outer: FillContext): Filled {
   const context = { ...outer, depth: outer.depth + 1 };
   const schema = resolveSchema(unresolved, context.root);
   if ('const' in schema) return { value: schema.const, known: true };
@@ -49,7 +71,7 @@ function fillValue(unresolved: JsonSchema, name: string, outer: FillContext, giv
   const [type] = schemaTypes(only);
   switch (type) {
     case 'object':
-      return fillObject(only, context, given);
+      return fillObject(only, context);
     case 'array':
       if (context.depth > DEEPEST && !only['minItems']) return { value: [], known: false };
       return fillList(only, name, context);
@@ -91,14 +113,14 @@ function fitOf(choice: JsonSchema, { situation }: FillContext): number {
   return overlap(keyTerms(situation.message), `${said.join(' ')} ${choice.description ?? ''}`);
 }
 
-function fillObject(schema: JsonSchema, context: FillContext, given: JsonObject): Filled {
+function fillObject(schema: JsonSchema, context: FillContext): Filled {
   const required = new Set(schema.required ?? []);
   const properties = Object.entries(schema.properties ?? {});
   const value: JsonObject = {};
   let known = properties.length === 0;
   for (const [name, below] of properties) {
     if (context.depth > DEEPEST && !required.has(name)) continue;
-    const filled = name in given ? { value: given[name], known: true } : fillValue(below, name, context);
+    const filled = fillValue(below, name, context);
     if (!filled.known && !required.has(name)) continue;
     value[name] = filled.value;
     known ||= filled.known && !('const' in below);
@@ -116,7 +138,12 @@ function fillNumber(schema: JsonSchema, name: string, context: FillContext): Fil
       : Math.round(value * 1000) / 1000;
     return Math.min(most ?? Infinity, Math.max(least ?? -Infinity, whole));
   };
-  switch (numberRole(name) ?? numberRole('', schema.description)) {
+  const role = numberRole(name) ?? numberRole('', schema.description);
+  if (context.call && (role === undefined || role === 'ratio' || role === 'count')) {
+    const said = numberSaid(name, context);
+    return said === undefined ? { value: fit(0), known: false } : { value: fit(said), known: true };
+  }
+  switch (role) {
     case 'ratio': {
       const ratio = review?.score ?? answer.share;
       return { value: fit((least ?? 0) + ratio * ((most ?? 1) - (least ?? 0))), known: true };
@@ -144,6 +171,24 @@ function fillNumber(schema: JsonSchema, name: string, context: FillContext): Fil
       return { value: fit(isCount ? counted : Number(schema['default'] ?? 0)), known: isCount };
     }
   }
+}
+
+/** A number for a tool: as the message says it, or as an earlier result has it under that name; a price is an amount. */
+function numberSaid(name: string, { situation, call }: FillContext): number | undefined {
+  const results = situation.calls
+    .filter(({ failed, kind }) => !failed && kind !== 'action')
+    .map(({ result }) => result);
+  const names = isMoney(name) ? [name, 'price', 'total', 'amount'] : [name];
+  const copied = (place: unknown, some: string[]) =>
+    some
+      .flatMap((one) => valuesNamed(one, place))
+      .map(Number)
+      .find(Number.isFinite);
+  return (
+    copied(situation.input, [name]) ??
+    spokenNumber(name, situation.message, call?.taken ?? new Set()) ??
+    copied(results, names)
+  );
 }
 
 function bound(schema: JsonSchema, inclusive: string, exclusive: string, step: number): number | undefined {

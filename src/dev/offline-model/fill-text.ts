@@ -4,12 +4,15 @@ import type { FillContext, Filled } from './fill-context.ts';
 import { findValues, patternOf, valuesNamed, valuesOfFormat } from './find-values.ts';
 import { textRole } from './property-roles.ts';
 import type { TextRole } from './property-roles.ts';
+import { spokenMessage, spokenPath, spokenText } from './spoken-values.ts';
 import { rankStatements } from './rank-statements.ts';
 import { citation } from './statements.ts';
 import { keyTerms, nameWords } from './terms.ts';
 
 /** What a tool is told in the user's own words. */
 const SAID = new Set<TextRole>(['question', 'answer', 'reason', 'remarks', 'quote']);
+/** Texts for somebody else. */
+const PASSED_ON = /^(body|message|text|content|note|comment)$/;
 const LONGEST_TITLE = 80;
 /** What stands where a format is demanded and nothing of that form was given: syntactically right, plainly nobody's. */
 const EMPTY_FORMATS: Record<string, string> = {
@@ -37,8 +40,29 @@ export function fillText(schema: JsonSchema, name: string, context: FillContext)
     const copied = [input, calls.map(({ result }) => result)].flatMap((place) => valuesNamed(name, place))[0];
     if (copied !== undefined) return { value: sized(String(copied), schema, context), known: true };
   }
+  const { call } = context;
+  if (call) {
+    const said = sayFor(role, name, context, call);
+    // What nobody said is the whole message, where it must be something.
+    return { value: sized(said ?? context.situation.question, schema, context), known: said !== undefined };
+  }
   const text = textFor(role ?? textRole('', description), name, description, context);
   return { value: sized(text, schema, context), known: text !== '' };
+}
+
+/** What the message says for a text of a tool. */
+function sayFor(
+  role: TextRole | undefined,
+  name: string,
+  context: FillContext,
+  call: NonNullable<FillContext['call']>,
+): string | undefined {
+  const { message, question } = context.situation;
+  if (role === 'path') return spokenPath(message) ?? (textFor(role, name, undefined, context) || undefined);
+  if (role === undefined) return spokenText(name, message, call);
+  if (!SAID.has(role)) return textFor(role, name, undefined, context) || undefined;
+  const passed = nameWords(name).some((part) => PASSED_ON.test(part)) ? spokenMessage(message) : undefined;
+  return passed ?? question;
 }
 
 /** The option of an enum or the value of a format, a pattern or an identifier: taken from what was given, never made up. */
@@ -76,7 +100,6 @@ function textFor(
   context: FillContext,
 ): string {
   const { situation, answer, review, statement } = context;
-  if (context.isArguments && role !== undefined && SAID.has(role)) return situation.question;
   const first = statement ?? answer.picked[0]?.statement;
   switch (role) {
     case 'question':

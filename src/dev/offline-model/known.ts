@@ -27,6 +27,7 @@ export function recordText({ source, fields }: DataRecord): string {
 export function isLookedUp(term: Term, situation: Situation): boolean {
   return situation.calls.some(
     (call) =>
+      !call.failed &&
       !isSearch(call) &&
       Object.values(call.arguments).some((value) => String(value).toLowerCase() === term.word.toLowerCase()),
   );

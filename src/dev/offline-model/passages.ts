@@ -16,6 +16,10 @@ export interface DataRecord {
   /** The tool or the input property that gave it. */
   source: string;
   fields: JsonObject;
+  /** What was looked up, where the call that gave it names one thing: `1001`. */
+  subject?: string;
+  /** What was done, where an action gave it: `refund order`. */
+  action?: string;
 }
 
 export interface Material {

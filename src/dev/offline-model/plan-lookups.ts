@@ -1,6 +1,6 @@
 import type { Parameter, ToolUse } from './classify-tools.ts';
-import { toolParameters, toolText } from './classify-tools.ts';
-import { findListedValues, findValues, valuesNamed } from './find-values.ts';
+import { toolText } from './classify-tools.ts';
+import { findListedValues, findValues } from './find-values.ts';
 import { unknownTerms } from './known.ts';
 import type { JsonObject } from './json.ts';
 import type { PlannedCall } from './planned-call.ts';
@@ -8,7 +8,6 @@ import type { Situation } from './read-request.ts';
 import { overlap } from './terms.ts';
 
 type Lookup = Extract<ToolUse, { kind: 'lookup' }>;
-type Action = Extract<ToolUse, { kind: 'action' }>;
 
 /** What a tool needs and nobody has said. */
 export interface Lack {
@@ -47,19 +46,6 @@ export function asksForUnnamed(tools: Lookup[], situation: Situation): boolean {
   return /\b(my|our|mine|ours)\b/i.test(situation.question) && findLacks(tools, situation).length > 0;
 }
 
-/** An action is planned only where the user plainly asks for it and everything it needs to know about is known. */
-export function planActions(tools: Action[], situation: Situation): PlannedCall[] {
-  const current = situation.calls.filter(({ earlier }) => !earlier);
-  if (current.length > 0 && current.every(({ failed }) => failed)) return [];
-  for (const use of tools) {
-    const { name } = use.tool.function;
-    if (!isAskedFor(use.verb, situation.question) || current.some(({ tool }) => tool === name)) continue;
-    const given = identify(use, situation);
-    if (given) return [{ tool: use.tool, arguments: given }];
-  }
-  return [];
-}
-
 function lookups(use: Lookup, values: (parameter: Parameter) => unknown[]): PlannedCall[] {
   const required = use.parameters.filter(({ required: must }) => must);
   if (required.length > 1) {
@@ -73,10 +59,9 @@ function lookups(use: Lookup, values: (parameter: Parameter) => unknown[]): Plan
 }
 
 /** The identifiers a lookup cannot do without: the required ones, or any where none is. */
-function needed(use: Lookup | Action): Parameter[] {
-  const parameters = use.kind === 'lookup' ? use.parameters : toolParameters(use.tool);
-  const required = parameters.filter((parameter) => parameter.required);
-  return required.length > 0 ? required : parameters;
+function needed(use: Lookup): Parameter[] {
+  const required = use.parameters.filter((parameter) => parameter.required);
+  return required.length > 0 ? required : use.parameters;
 }
 
 function identified(parameter: Parameter, tools: Lookup[], situation: Situation): unknown[] {
@@ -110,30 +95,4 @@ export function isMade(call: PlannedCall, situation: Situation): boolean {
 
 function isSame(one: JsonObject, other: JsonObject): boolean {
   return Object.entries(other).every(([name, value]) => one[name] === value);
-}
-
-function identify(use: Action, situation: Situation): JsonObject | undefined {
-  const identifiers = toolParameters(use.tool).filter(
-    ({ name, required }) => required && /(^|_)(id|email|code|number|ref)$|Id$|Email$|Number$/.test(name),
-  );
-  const given = identifiers.map((parameter) => {
-    const results = situation.calls.filter(({ failed }) => !failed).map(({ result }) => result);
-    const values = [...findValues(parameter, situation), ...valuesNamed(parameter.name, results)];
-    return [parameter.name, values[0]] as const;
-  });
-  return given.every(([, value]) => value !== undefined) ? Object.fromEntries(given) : undefined;
-}
-
-/** "Refund order 17", "please cancel it", "I want a refund"; not "can I get a refund?" or "how do refunds work?" */
-function isAskedFor(verb: string, message: string): boolean {
-  const wish = new RegExp(
-    `(?:^|please,? |(?:can|could|would|will) you (?:please )?|(?:want|like|need) (?:you )?(?:to )?)(?:a |an |my |the )?${verb}`,
-    'i',
-  );
-  const asksWhether =
-    /^(?:can|could|may|do|does|did|is|are|how|what|when|why|where|which|who)\b(?! you\b).*\?/i;
-  return message
-    .split(/(?<=[.?!;])\s+|\n+/)
-    .flatMap((sentence) => sentence.split(/,?\s+(?:and|but|then)\s+/))
-    .some((sentence) => wish.test(sentence.trim()) && !asksWhether.test(sentence.trim()));
 }

@@ -1,7 +1,9 @@
 import type { ToolUse } from './classify-tools.ts';
 import { classifyTool, ofKind, toolText } from './classify-tools.ts';
 import { unknownTerms } from './known.ts';
-import { asksForUnnamed, isMade, planActions, planLookups } from './plan-lookups.ts';
+import { completeArguments } from './complete-arguments.ts';
+import { findActionLacks, planActions } from './plan-actions.ts';
+import { asksForUnnamed, isMade, planLookups } from './plan-lookups.ts';
 import { planReads } from './plan-reads.ts';
 import { planSearches } from './plan-searches.ts';
 import type { Situation } from './read-request.ts';
@@ -66,17 +68,23 @@ function holding(texts: Set<string>[], term: Term): number {
 /** Tools that take a question as it is, and those that need nothing, each once, while something is still unknown. */
 function planQuestions(uses: ToolUse[], situation: Situation): PlannedCall[] {
   if (unknownTerms(situation).length === 0) return [];
+  // Who asks for something to be done is asked for what it takes.
+  if (findActionLacks(ofKind(uses, 'action'), situation).length > 0) return [];
   const asks = ofKind(uses, 'ask').map(({ tool, parameter }) => ({
     tool,
     arguments: { [parameter]: situation.question },
   }));
+  const others = ofKind(uses, 'other')
+    .map(({ tool }) => ({ tool, arguments: {} }))
+    .filter((call) => completeArguments(call, situation).missing.length === 0);
   const lists = ofKind(uses, 'list').map(({ tool }) => ({ tool, arguments: {} }));
-  const untried = [...asks, ...lists].filter(
+  const untried = [...asks, ...others, ...lists].filter(
     ({ tool }) => !situation.calls.some((call) => call.tool === tool.function.name && !call.earlier),
   );
   const fitting = untried.filter(({ tool }) => overlap(situation.terms, toolText(tool)) > 0);
   const nothingKnown = situation.statements.length + situation.records.length === 0;
-  return fitting.length > 0 || !nothingKnown ? fitting : untried;
+  if (fitting.length > 0 || !nothingKnown) return fitting;
+  return untried.filter(({ tool }) => !others.some((other) => other.tool === tool));
 }
 
 function withoutRepeats(calls: PlannedCall[]): PlannedCall[] {

@@ -116,7 +116,7 @@ function sum(terms: Term[], weigh: Weigh): number {
 
 function shapeFactor({ text, code }: Statement): number {
   const length = words(text).length;
-  if (code) return 0.5;
+  if (code) return 0.3;
   if (length < 4) return 0.4;
   if (text.endsWith('?')) return 0.7;
   if (text.endsWith(':')) return 0.75;

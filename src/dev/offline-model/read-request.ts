@@ -1,9 +1,11 @@
 import type { ChatMessage, ChatRequest, ChatTool, JsonSchema } from '../../testing/chat-protocol.ts';
 import { messageText } from '../../testing/chat-protocol.ts';
+import { classifyTool } from './classify-tools.ts';
+import type { ToolUse } from './classify-tools.ts';
 import { isObject, parseCutJson, parseJson } from './json.ts';
 import type { JsonObject } from './json.ts';
 import type { DataRecord } from './passages.ts';
-import { collectMaterial } from './passages.ts';
+import { collectMaterial, isIdentityName } from './passages.ts';
 import type { Statement } from './statements.ts';
 import { toStatements } from './statements.ts';
 import type { Term } from './terms.ts';
@@ -16,6 +18,8 @@ export interface Situation {
   terms: Term[];
   /** All that the user says: the message, or the texts of the JSON that was sent in its place, without lists of material. */
   message: string;
+  /** What the user has said since the last answer: the message without what it is understood together with. */
+  latest: string;
   /** The message where it was a JSON object. */
   input: JsonObject | undefined;
   instructions: string;
@@ -34,6 +38,8 @@ export interface PastCall {
   result: unknown;
   /** The result says that the call did not work or found nothing. */
   failed: boolean;
+  /** What its tool is for; absent where the tool is no longer there. */
+  kind: ToolUse['kind'] | undefined;
   /** Made for an earlier question of the same conversation. */
   earlier: boolean;
 }
@@ -44,6 +50,8 @@ const TELLING_NAMES =
   /^(subject|topic|title|problem|message|text|body|input|content|email|ticket|complaint)$/;
 const CORRECTION =
   /\b(your|the) (last |previous |final )?(reply|answer|output|response|message|arguments?|tool calls?)\b.{0,80}\b(valid|invalid|schema|json|fits?|empty|parsed?|unknown|expected|cut off|bytes|briefly)\b/is;
+/** Said of what a tool needs and nobody has said. */
+export const WHAT_IS_LACKING = 'which the message does not give';
 const FAILURE =
   /^\s*(error\b|failed\b|not executed|refused|rejected|the arguments\b|the tool "|there (is|are) no\b|no\b|nothing\b|unknown\b|can(no|')t\b|could not\b)|\b(not found|does not exist|timed out|is unknown)\b/i;
 const LONGEST_FAILURE = 200;
@@ -59,7 +67,8 @@ export function readRequest(request: ChatRequest): Situation {
   const inputs = texts.map(parseJson);
   const input = inputs.find(isObject);
   const question = texts.map((text, at) => questionOf(text, inputs[at])).join('\n');
-  const calls = pastCalls(messages, current);
+  const tools = (request.tools ?? []).filter(({ type }) => type === 'function');
+  const calls = pastCalls(messages, current, tools);
   const known = collectKnown(calls, input, texts);
   const format = request.response_format;
   return {
@@ -68,12 +77,13 @@ export function readRequest(request: ChatRequest): Situation {
     message: texts
       .map((text, at) => (isObject(inputs[at]) ? ownTexts(inputs[at]).join('\n') : text))
       .join('\n'),
+    latest: sinceLastAnswer(messages),
     input,
     instructions: messages
       .filter(({ role }) => role === 'system' || role === 'developer')
       .map(messageText)
       .join('\n'),
-    tools: (request.tools ?? []).filter(({ type }) => type === 'function'),
+    tools,
     calls,
     rounds: messages.slice(current).filter((message) => message.tool_calls?.length).length,
     ...known,
@@ -98,15 +108,29 @@ export function questionIn(value: JsonObject): string | undefined {
 function askingMessages(messages: ChatMessage[]): ChatMessage[] {
   const users = messages.filter(({ role }) => role === 'user');
   const asked = users.filter((message) => !CORRECTION.test(messageText(message)));
-  const isAnswer = ({ role, tool_calls: calls }: ChatMessage) => role === 'assistant' && !calls?.length;
   const lastAsked = asked.at(-1);
   if (!lastAsked) return users.slice(0, 1);
   const answeredBefore = messages.slice(0, messages.indexOf(lastAsked)).findLastIndex(isAnswer);
   const current = asked.filter((message) => messages.indexOf(message) > answeredBefore);
   const earlier = asked.filter((message) => !current.includes(message));
-  // "And the other one?" asks nothing by itself.
+  // "And the other one?" asks nothing by itself, nor does what was asked back.
   const says = keyTerms(current.map(messageText).join('\n')).length;
-  return says < 2 ? [...earlier.slice(-1), ...current] : current;
+  const answer = messages[answeredBefore];
+  const isAskedBack = answer !== undefined && messageText(answer).includes(WHAT_IS_LACKING);
+  return says < 2 || isAskedBack ? [...earlier.slice(-1), ...current] : current;
+}
+
+function sinceLastAnswer(messages: ChatMessage[]): string {
+  const answered = messages.findLastIndex(isAnswer);
+  return messages
+    .slice(answered + 1)
+    .filter(({ role }) => role === 'user')
+    .map(messageText)
+    .join('\n');
+}
+
+function isAnswer({ role, tool_calls: calls }: ChatMessage): boolean {
+  return role === 'assistant' && !calls?.length;
 }
 
 function questionOf(text: string, parsed: unknown): string {
@@ -128,7 +152,8 @@ function ownTexts(value: JsonObject): string[] {
   });
 }
 
-function pastCalls(messages: ChatMessage[], current: number): PastCall[] {
+function pastCalls(messages: ChatMessage[], current: number, tools: ChatTool[]): PastCall[] {
+  const kinds = new Map(tools.map((tool) => [tool.function.name, classifyTool(tool).kind]));
   return messages.flatMap((message, position) =>
     (message.tool_calls ?? []).map((call) => {
       const answer = messages.find(
@@ -137,11 +162,14 @@ function pastCalls(messages: ChatMessage[], current: number): PastCall[] {
       const text = answer ? messageText(answer) : '';
       const result = parseResult(text);
       const parsed = parseJson(call.function.arguments);
+      const kind = kinds.get(call.function.name);
       return {
         tool: call.function.name,
         arguments: isObject(parsed) ? parsed : {},
         result,
-        failed: isFailure(result),
+        // An action need not return anything.
+        failed: isFailure(result) && !(kind === 'action' && isEmpty(result)),
+        kind,
         earlier: position < current,
       };
     }),
@@ -153,6 +181,12 @@ function parseResult(text: string): unknown {
   if (trimmed === 'null' || trimmed === '') return undefined;
   if (!/^[[{"]/.test(trimmed)) return text;
   return parseJson(trimmed) ?? parseCutJson(trimmed) ?? text;
+}
+
+/** Whether a result holds nothing at all. */
+export function isEmpty(result: unknown): boolean {
+  if (result === undefined || result === '') return true;
+  return typeof result === 'object' && result !== null && Object.keys(result).length === 0;
 }
 
 /** Whether a tool's result is an error, or says that there is nothing. */
@@ -167,14 +201,22 @@ function isFailure(result: unknown): boolean {
   if (result['found'] === false || result['ok'] === false || result['success'] === false) return true;
   // An envelope around empty lists, with counts of nothing.
   const members = Object.values(result);
-  const isEmpty = (member: unknown): boolean => Array.isArray(member) && member.length === 0;
-  return members.some(isEmpty) && members.every((member) => isEmpty(member) || typeof member === 'number');
+  const isNone = (member: unknown): boolean => Array.isArray(member) && member.length === 0;
+  return members.some(isNone) && members.every((member) => isNone(member) || typeof member === 'number');
 }
 
 function collectKnown(calls: PastCall[], input: JsonObject | undefined, texts: string[]) {
+  const isWorking = calls.some(({ earlier }) => !earlier);
   const fromCalls = calls
-    .filter(({ failed }) => !failed)
-    .map(({ tool, result }) => collectMaterial(result, tool));
+    // What was done for an earlier message is no answer to this one.
+    .filter(({ kind, earlier }) => !(kind === 'action' && earlier && isWorking))
+    // What an action says is quoted as its own.
+    .filter(({ failed, kind, result }) => !failed && !(kind === 'action' && typeof result === 'string'))
+    .map((call) => ({ ...collectMaterial(call.result, call.tool), subject: subjectOf(call) }))
+    .map(({ passages, records, subject }) => ({
+      passages,
+      records: records.map((record) => ({ ...record, ...subject })),
+    }));
   const fromInput = input ? inputMaterial(input) : [];
   const all = [...fromInput, ...fromCalls];
   const passages = all.flatMap((material) => material.passages);
@@ -184,6 +226,15 @@ function collectKnown(calls: PastCall[], input: JsonObject | undefined, texts: s
     passages.push(...texts.filter((text) => text.length > LONG_MESSAGE).map((text) => ({ text })));
   }
   return { statements: toStatements(passages), records };
+}
+
+/** What the records are of that a call gave, where they do not say it: what was looked up, or what was done. */
+function subjectOf({ tool, arguments: given, kind }: PastCall): Pick<DataRecord, 'subject' | 'action'> {
+  const [named, ...others] = Object.entries(given).filter(([name]) => isIdentityName(name));
+  return {
+    ...(named && others.length === 0 && { subject: String(named[1]) }),
+    ...(kind === 'action' && { action: nameWords(tool).join(' ') }),
+  };
 }
 
 /** What was handed over with a question: the lists, objects and long texts beside it, but not the work to be judged. */

@@ -1,14 +1,15 @@
 import type { ChatRequest } from '../../testing/chat-protocol.ts';
 import type { ModelAnswer } from '../../testing/render-chat-reply.ts';
+import { completeArguments } from './complete-arguments.ts';
 import { extractAnswer } from './extract-answer.ts';
 import { fillSchema } from './fill-schema.ts';
 import { isObject } from './json.ts';
-import type { JsonObject } from './json.ts';
 import type { PlannedCall } from './planned-call.ts';
 import { planToolCalls } from './plan-tool-calls.ts';
 import type { Situation } from './read-request.ts';
 import { readRequest } from './read-request.ts';
 import { reviewDraft } from './review-draft.ts';
+import { sayHowToAsk } from './say-how-to-ask.ts';
 
 /** Answers a request by rules over what is in it: with tool calls while they promise something new, then with the answer. */
 export function respondByRules(request: ChatRequest): ModelAnswer {
@@ -18,11 +19,12 @@ export function respondByRules(request: ChatRequest): ModelAnswer {
     return {
       toolCalls: calls.map((call) => ({
         name: call.tool.function.name,
-        arguments: completeArguments(call, situation),
+        arguments: completeArguments(call, situation).arguments,
       })),
     };
   const answer = extractAnswer(situation);
-  if (!situation.outputSchema) return { text: answer.text };
+  if (!situation.outputSchema)
+    return { text: [answer.text, ...sayHowToAsk(situation, answer)].filter(Boolean).join('\n') };
   const output = fillSchema(situation.outputSchema, situation, answer, reviewDraft(situation));
   return { text: JSON.stringify(output) };
 }
@@ -38,17 +40,4 @@ function chooseCalls(request: ChatRequest, situation: Situation): PlannedCall[] 
   const forced = (choice === 'required' || named !== undefined) && planned.length === 0 && first;
   const calls = forced ? [{ tool: first, arguments: {} }] : planned;
   return request.parallel_tool_calls === false ? calls.slice(0, 1) : calls;
-}
-
-/** The arguments that were not thought of are filled as any other schema is. */
-function completeArguments({ tool, arguments: given }: PlannedCall, situation: Situation): JsonObject {
-  const { parameters } = tool.function;
-  if (!isObject(parameters?.properties)) return given;
-  const required = new Set(parameters.required ?? []);
-  const properties = Object.entries(parameters.properties).filter(
-    ([name]) => name in given || required.has(name),
-  );
-  const asked = { ...parameters, properties: Object.fromEntries(properties) };
-  const filled = fillSchema(asked, situation, extractAnswer(situation), undefined, given);
-  return isObject(filled) ? filled : given;
 }

@@ -23,6 +23,7 @@ const SENTENCES = new Intl.Segmenter('en', { granularity: 'sentence' });
 const ABBREVIATION = /\b(e\.g|i\.e|etc|vs|cf|approx|no|fig|dr|mr|mrs|ms|st)\.\s*$/i;
 const LONGEST = 600;
 const HEADING = /^#{1,6}\s+(.*?)\s*#*$/;
+const TABLE_RULE = /^\s*\|[-:|\s]*-[-:|\s]*$/;
 const FENCE = /^(```|~~~)/;
 
 /** Splits passages into statements. Passages with line numbers that overlap or touch are read as one text. */
@@ -131,6 +132,9 @@ function blocks(passage: Passage): Block[] {
       heading = HEADING.exec(text)?.[1] ?? '';
       open = undefined;
     } else if (text === '' || /^[-=*_|: ]{3,}$/.test(text) || /^<[^>]*>$/.test(text)) {
+      open = undefined;
+    } else if (text.startsWith('|') && TABLE_RULE.test(lines[at + 1] ?? '')) {
+      // A table's head names its columns and states nothing.
       open = undefined;
     } else if (text.startsWith('|')) {
       start(

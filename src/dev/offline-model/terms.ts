@@ -7,10 +7,10 @@ export interface Term {
 const WORD = /[\p{L}\p{N}]+(?:[-_.'’@+][\p{L}\p{N}]+)*/gu;
 
 const STOP_WORDS = new Set(
-  `a about above after again all also although always am an and any are as at be because been before being below
+  `a about above after again all also although always am an and any are as at be because been came come comes before being below
   between both but by can cannot could did do does doing down during each either else ever every few for from further
   get gets getting give given gives go goes got had has have having he her here hers him his how however i if in into
-  is it its itself just let like made make makes many may me might more most much must my mine myself no nor not of off on
+  is it its itself just let like made make makes many may me might more most much must my mine myself never no nor not of off on
   once one ones only or other our ours out over own per please rather same shall she should so some such than that the
   their theirs them then there these they this those though through to too toward under until up upon us use used uses
   using very via want wants was way ways we were what when where whether which while who whom whose why will with

@@ -1,6 +1,6 @@
 import type { ActivityInterceptors } from '@temporalio/worker';
 import type { Context } from '@temporalio/activity';
-import { names } from '../../protocol.ts';
+import { names } from '../../protocol/protocol.ts';
 
 const ours: ReadonlySet<string> = new Set([
   names.callModel,

@@ -1,7 +1,8 @@
 import { Client } from '@temporalio/client';
 import { Runtime, type Worker } from '@temporalio/worker';
-import { names, type PendingApproval } from '../../protocol.ts';
-import { listWorkflows } from '../../transcript/list-workflows.ts';
+import { names, type PendingApproval } from '../../protocol/protocol.ts';
+import { listWorkflows } from '../../visibility/list-workflows.ts';
+import { someAtATime } from '../../bounded-work/some-at-a-time.ts';
 
 /** Runs that are looked at in one round; a queue with more open ones has its gauges from the newest. */
 const mostRuns = 2_000;
@@ -124,7 +125,7 @@ export class ApprovalsGauge {
     const next = changed
       .toSorted((a, b) => Number(a.isBusy) - Number(b.isBusy) || askedIn(a) - askedIn(b))
       .slice(0, mostQueries);
-    await forEach(next, async (run) => {
+    await someAtATime(together, next, async (run) => {
       const since = await this.ask(run);
       const before = known.get(run.runId)?.since ?? [];
       // One that did not answer is asked again, after the others.
@@ -146,7 +147,7 @@ export class ApprovalsGauge {
       if (listed.length >= mostRuns) break;
     }
     const runs: OpenRun[] = [];
-    await forEach(listed, async (execution) => {
+    await someAtATime(together, listed, async (execution) => {
       if (this.stopped) return;
       const { workflowExecutionInfo: info, pendingActivities } = await this.client.workflowService
         .describeWorkflowExecution({ namespace, execution })
@@ -170,13 +171,4 @@ export class ApprovalsGauge {
       return undefined;
     }
   }
-}
-
-/** Does something with each, a few at a time. */
-async function forEach<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
-  const rest = [...all];
-  const take = async () => {
-    for (let one = rest.shift(); one !== undefined; one = rest.shift()) await work(one);
-  };
-  await Promise.all(Array.from({ length: together }, take));
 }

@@ -3,7 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Worker } from '@temporalio/worker';
-import { describeThrown } from '../../failures.ts';
+import { describeThrown } from '../../protocol/failures.ts';
 
 /** The argument of {@link startHttpEndpoint}. */
 export interface HttpEndpointOptions {

@@ -5,7 +5,12 @@ import { DefaultLogger } from '@temporalio/worker';
 export interface LogOptions {
   format: 'json' | 'text';
   level: LogLevel;
+  /** Leaves out what the worker tells of itself at INFO. */
+  quiet?: boolean;
 }
+
+/** How the SDK hands on what webpack says of the workflows' bundle: dozens of lines that help nobody but who mends the bundler. */
+const webpackReport = /^asset workflow-bundle-/;
 
 /** Characters of one value in a line: an aggregator cuts or drops longer lines. */
 const longestValue = 4_000;
@@ -29,10 +34,15 @@ const renamed: Readonly<Record<string, string | undefined>> = {
  * The logger of a worker process: one line an entry, to standard error, as JSON or as text. Of a failure that a run, a tool or a model had it tells name and
  * type, and not the words, in which there may be contents; they stand in the run's history. The level `debug` tells them too.
  */
-export function createLogger({ format, level }: LogOptions): Logger {
+export function createLogger({ format, level, quiet = false }: LogOptions): Logger {
   const withWords = level === 'DEBUG' || level === 'TRACE';
-  if (format === 'text') return new TextLogger(level, withWords);
+  const isNoise = (of: LogLevel, message: string, meta: LogMetadata | undefined) =>
+    of === 'INFO' &&
+    !withWords &&
+    (webpackReport.test(message) || (quiet && (meta?.['sdkComponent'] ?? 'worker') === 'worker'));
+  if (format === 'text') return new TextLogger(level, withWords, isNoise);
   return new DefaultLogger(level, ({ level: of, message, meta, timestampNanos }) => {
+    if (isNoise(of, message, meta)) return;
     const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
     writeLine({ time, level: of.toLowerCase(), message, ...fields(meta ?? {}, withWords) });
   });
@@ -43,16 +53,21 @@ export function writeLine(entry: Record<string, unknown>): void {
   process.stderr.write(`${JSON.stringify(entry)}\n`);
 }
 
+type IsNoise = (level: LogLevel, message: string, meta: LogMetadata | undefined) => boolean;
+
 /** Temporal's own form of a line. */
 class TextLogger extends DefaultLogger {
   private readonly withWords: boolean;
+  private readonly isNoise: IsNoise;
 
-  constructor(level: LogLevel, withWords: boolean) {
+  constructor(level: LogLevel, withWords: boolean, isNoise: IsNoise) {
     super(level);
     this.withWords = withWords;
+    this.isNoise = isNoise;
   }
 
   override log(level: LogLevel, message: string, meta?: LogMetadata): void {
+    if (this.isNoise(level, message, meta)) return;
     const { task: _task, taskEncoded: _encoded, ...rest } = meta ?? {};
     const told = 'error' in rest ? { ...rest, error: plain(rest['error'], this.withWords) } : rest;
     super.log(level, message, told);

@@ -9,8 +9,14 @@ import {
 } from '@temporalio/common';
 import type { ActivityInterceptorsFactory, InjectedSinks } from '@temporalio/worker';
 import type { ModelReply } from '../../activities/models/model.ts';
-import type { ActivityTracing, ChatCall } from '../../activities/tracing.ts';
-import { names, parseCallId, positionOf, type ExecuteToolInput, type ToolResult } from '../../protocol.ts';
+import type { ActivityTracing, ChatCall } from '../../activities/observe/tracing.ts';
+import {
+  names,
+  parseCallId,
+  positionOf,
+  type ExecuteToolInput,
+  type ToolResult,
+} from '../../protocol/protocol.ts';
 import {
   isOwnTrace,
   parseCarrier,
@@ -20,7 +26,7 @@ import {
   type TraceCarrier,
   type TraceContext,
   type TraceSinks,
-} from '../../trace-context.ts';
+} from '../../protocol/trace-context.ts';
 import { HeldSpans } from './held-spans.ts';
 import { loadTelemetry, type Telemetry } from './load-telemetry.ts';
 import { answeredContent, askedContent, callContent, resultContent } from './span-content.ts';

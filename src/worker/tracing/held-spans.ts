@@ -1,4 +1,4 @@
-import type { RunSpan } from '../../trace-context.ts';
+import type { RunSpan } from '../../protocol/trace-context.ts';
 
 /** Milliseconds for which a span of workflow code is held back: a workflow task that the server refused is done again by then. */
 const heldMs = 300;

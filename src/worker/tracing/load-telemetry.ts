@@ -10,6 +10,7 @@ import type {
 } from '@opentelemetry/sdk-trace';
 import type { TracingOptions } from './tracing-options.ts';
 import type { TracingEnvironment } from './tracing-environment.ts';
+import { optionalPackage } from '../../installation/optional-package.ts';
 
 /** OpenTelemetry as a worker uses it: its API, and a provider of its own, which leaves the process's global one alone. */
 export interface Telemetry {
@@ -56,7 +57,8 @@ export async function loadTelemetry(
   options: TracingOptions,
   environment: TracingEnvironment,
 ): Promise<Telemetry> {
-  const [api, sdk, resources] = await load(
+  const [api, sdk, resources] = await optionalPackage(
+    'tracing',
     ['@opentelemetry/api', '@opentelemetry/sdk-trace', '@opentelemetry/resources'],
     async () =>
       await Promise.all([
@@ -103,22 +105,11 @@ async function processorOf(
 }
 
 async function otlpExporter() {
-  const name = '@opentelemetry/exporter-trace-otlp-proto';
-  const { OTLPTraceExporter } = await load(
-    [name],
+  const { OTLPTraceExporter } = await optionalPackage(
+    'tracing',
+    '@opentelemetry/exporter-trace-otlp-proto',
     async () => await import('@opentelemetry/exporter-trace-otlp-proto'),
   );
   // Where to and with which headers it reads from the environment itself.
   return new OTLPTraceExporter();
-}
-
-async function load<T>(packages: string[], loading: () => Promise<T>): Promise<T> {
-  try {
-    return await loading();
-  } catch (thrown) {
-    if ((thrown as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw thrown;
-    throw new Error(`tracing needs packages that are not installed: npm install ${packages.join(' ')}`, {
-      cause: thrown,
-    });
-  }
 }

@@ -1,6 +1,6 @@
-import type { ChatCall } from '../../activities/tracing.ts';
+import type { ChatCall } from '../../activities/observe/tracing.ts';
 import type { ModelReply } from '../../activities/models/model.ts';
-import type { ExecuteToolInput, Item, ToolResult } from '../../protocol.ts';
+import type { ExecuteToolInput, Item, ToolResult } from '../../protocol/protocol.ts';
 
 /** Characters of one attribute that holds content: a span with several of them stays below what collectors take in one message (4 MB). */
 const longestContent = 64 * 1024;

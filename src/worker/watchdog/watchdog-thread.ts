@@ -26,11 +26,12 @@ let gaveUp = false;
 
 function look(): void {
   for (let entry = receiveMessageOnPort(port); entry; entry = receiveMessageOnPort(port)) {
-    const message = entry.message as WatchdogMessage;
-    if (message.kind === 'start') activities.set(message.id, message);
-    else {
-      activities.delete(message.id);
-      failed.delete(message.id);
+    for (const message of entry.message as WatchdogMessage[]) {
+      if (message.kind === 'start') activities.set(message.id, message);
+      else {
+        activities.delete(message.id);
+        failed.delete(message.id);
+      }
     }
   }
   const alive = Number(Atomics.load(memory.alive, 0));

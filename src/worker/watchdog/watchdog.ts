@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import type { ConnectionOptions } from '@temporalio/client';
-import type { ActivityWatch, TrackedActivity } from '../../activities/activity-watch.ts';
+import type { ActivityWatch, TrackedActivity } from '../../activities/observe/activity-watch.ts';
 
 /** How the watchdog's own thread reaches Temporal, and how patient it is. */
 export interface WatchdogOptions {
@@ -49,6 +49,8 @@ export class Watchdog implements ActivityWatch {
   private readonly follow: AsyncHook;
   private followed = 0;
   private last = 0;
+  /** What the thread has not been told yet. */
+  private untold: WatchdogMessage[] = [];
 
   constructor(options: WatchdogOptions) {
     const { port1, port2 } = new MessageChannel();
@@ -66,7 +68,7 @@ export class Watchdog implements ActivityWatch {
 
   track(token: Uint8Array, tool?: string): TrackedActivity {
     const id = ++this.last;
-    this.send({ kind: 'start', id, token, ...(tool !== undefined && { tool }), at: Date.now() });
+    this.untold.push({ kind: 'start', id, token, ...(tool !== undefined && { tool }), at: Date.now() });
     let following = false;
     const timer = setTimeout(() => {
       following = true;
@@ -78,7 +80,7 @@ export class Watchdog implements ActivityWatch {
       end: () => {
         clearTimeout(timer);
         if (following) this.setFollowed(this.followed - 1);
-        this.send({ kind: 'end', id });
+        this.untold.push({ kind: 'end', id });
       },
     };
   }
@@ -91,11 +93,15 @@ export class Watchdog implements ActivityWatch {
     this.port.close();
   }
 
-  private send(message: WatchdogMessage): void {
-    this.port.postMessage(message);
+  /** A message costs as much as a tenth of a turn's bookkeeping, so that they are sent together: before a tool can block the loop, and twice a second. */
+  private tell(): void {
+    if (this.untold.length === 0) return;
+    this.port.postMessage(this.untold);
+    this.untold = [];
   }
 
   private tick(): void {
+    this.tell();
     Atomics.store(this.memory.alive, 0, BigInt(Date.now()));
   }
 
@@ -104,6 +110,7 @@ export class Watchdog implements ActivityWatch {
   }
 
   private enter<T>(id: number, work: () => T): T {
+    this.tell();
     this.mark(id);
     try {
       return work();

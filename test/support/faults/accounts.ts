@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import type { HistoryEvent } from '../../../src/transcript/history-events.ts';
-import { names } from '../../../src/protocol.ts';
+import { names } from '../../../src/protocol/protocol.ts';
 import { eventsOf } from '../histories.ts';
 import type { Scene } from './scene.ts';
 

@@ -13,7 +13,7 @@ import {
 import { Ledger } from '../processes/ledger.ts';
 import type { PointAction } from '../processes/points.ts';
 import { startWorkerProcess, type WorkerProcess } from '../processes/worker-process.ts';
-import { bundledWorkflows } from './bundle.ts';
+import { sharedBundle } from '../shared-bundle.ts';
 
 /** The program that operators start. It bundles its workflow code when it starts. */
 export const ownWorker = new URL('../../../src/worker/main.ts', import.meta.url);
@@ -98,7 +98,7 @@ export async function startScene(options: SceneOptions): Promise<Scene> {
           CADENZA_TASK_QUEUE: taskQueue,
           TEST_LEDGER: ledger.folder,
           TEST_AT: JSON.stringify(at),
-          TEST_BUNDLE: await bundledWorkflows(),
+          TEST_BUNDLE: await sharedBundle({ encrypts: false, traces: false }),
           ...options.env,
           ...env,
         },

@@ -1,0 +1,221 @@
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  proxyActivities,
+  sleep,
+  TimeoutFailure,
+} from '@temporalio/workflow';
+import { endsRun, failedBeforeTool, failure } from '../../protocol/failures.ts';
+import {
+  callsOf,
+  repeatedId,
+  uncertainDigest,
+  type ApprovalPlan,
+  type ExecuteToolInput,
+  type Json,
+  type ModelTurn,
+  type RunPlan,
+  type Since,
+  type ToolResult,
+  type Uncertainty,
+} from '../../protocol/protocol.ts';
+import { summary } from '../../protocol/summary.ts';
+import { startToCloseMs, toolAttempts, toolCallOptions } from '../activity-options.ts';
+import { Stopped } from '../people/control.ts';
+import type { Run } from './run.ts';
+
+/** How often and how long apart a `once` call is offered again whose attempt did not reach the tool. */
+const mostOffers = 20;
+const offerPauseMs = 15_000;
+/** Arguments up to this length are carried by the tool's activity too; larger ones stay in the reply. */
+const carriedArguments = 4 * 1024;
+
+/** What the model is told of a call that was cut short. */
+export const stoppedText = 'Not executed, or cut short: a person stopped the answer.';
+
+/** What a call came to: a reference for the next turn, and the result where the tool ran. */
+export interface CallOutcome {
+  ref: Since;
+  result?: ToolResult;
+}
+
+/** Runs the tool itself within whatever bounds calls that run at the same time. */
+export type Executor = (execute: (maxBytes: number) => Promise<CallOutcome>) => Promise<CallOutcome>;
+
+/** One tool call: waits for a person where it must, and runs the tool, again where the first attempt did not reach it. */
+export class ToolCall {
+  private readonly run: Run;
+  private readonly position: string;
+  private readonly plan: RunPlan;
+  private input: Omit<ExecuteToolInput, 'maxBytes'>;
+  /** Digest of the reply that asked for the call. */
+  private readonly asked: string;
+  private scheduled = 0;
+  private edited: string | undefined;
+
+  constructor(
+    run: Run,
+    position: string,
+    plan: RunPlan,
+    reply: { id: string; turn: ModelTurn; index: number },
+  ) {
+    this.run = run;
+    this.position = position;
+    this.plan = plan;
+    this.asked = reply.turn.digest;
+    this.input = toolInput(run.agent, reply, plan);
+  }
+
+  async finish(executor: Executor): Promise<CallOutcome> {
+    for (let { approval } = this.plan; ;) {
+      const decided = approval && (await this.decided(approval));
+      if (decided) return decided;
+      const outcome = await executor((maxBytes) => this.execute(maxBytes));
+      if (outcome.result?.uncertain) {
+        const settled = await this.settled(outcome.result.uncertain);
+        if (settled) return settled;
+        // Leave to run it was given before.
+        approval = undefined;
+        continue;
+      }
+      // What was approved is not what would run, as a deploy has changed the definition; or a person still has to be asked.
+      approval = outcome.result?.needsDecision;
+      if (!approval) return outcome;
+    }
+  }
+
+  /** Waits for a person; the outcome, where the call is not to run. */
+  private async decided(approval: NonNullable<RunPlan['approval']>): Promise<CallOutcome | undefined> {
+    const { position, plan } = this;
+    const verdict = await this.run.approvals.wait(position, plan.tool, approval, this.edited);
+    switch (verdict.kind) {
+      case 'approve':
+        this.input = { ...this.input, approved: verdict.digest };
+        if (verdict.input !== undefined) {
+          const { call: _replaced, ...input } = this.input;
+          this.input = { ...input, input: verdict.input };
+          this.edited = verdict.id;
+        }
+        return undefined;
+      case 'reject':
+        return { ref: { rejected: position, decision: verdict.id } };
+      case 'result':
+        return { ref: { supplied: position, decision: verdict.id } };
+      case 'timed out':
+        return { ref: { failed: position, why: verdict.why } };
+      case 'stopped':
+        return { ref: { failed: position, why: stoppedText } };
+      case 'ask again':
+        // The worker knows whether the changed rules let the call run.
+        return undefined;
+      default:
+        throw failure('DecisionRefused', `the verdict "${verdict.kind}" is for calls that were started`);
+    }
+  }
+
+  /** Has a person say what became of the call; the outcome, unless it is to be done again. */
+  private async settled(uncertain: Uncertainty): Promise<CallOutcome | undefined> {
+    const { position, plan } = this;
+    const attempt = repeatedId(position, this.scheduled);
+    const digest = uncertainDigest(attempt, this.asked, this.input.approved);
+    const approval: ApprovalPlan = { digest, uncertain, checksOutput: true };
+    const verdict = await this.run.approvals.wait(position, plan.tool, approval, this.edited);
+    switch (verdict.kind) {
+      case 'result':
+        return { ref: { supplied: position, decision: verdict.id } };
+      case 'reject':
+        return { ref: { rejected: position, decision: verdict.id, uncertain: true } };
+      case 'again': {
+        const { repeated: _cutOff, ...input } = this.input;
+        this.input = { ...input, again: (input.again ?? 0) + 1 };
+        return undefined;
+      }
+      default:
+        throw failure('EffectUncertain', `${uncertain.why}. A person decided to stop the run`);
+    }
+  }
+
+  private async execute(maxBytes: number): Promise<CallOutcome> {
+    for (;;) {
+      if (this.run.conversation?.stopping) throw new Stopped('a person stopped it');
+      const outcome = await this.run.control.run(() => this.attempt(maxBytes), {
+        repeatable: this.plan.effect !== 'once',
+      });
+      if (outcome !== 'again') return outcome;
+      await sleep(offerPauseMs, { summary: 'until the call is offered again' });
+    }
+  }
+
+  private explained(id: string, thrown: ActivityFailure): CallOutcome {
+    const { plan } = this;
+    const why = whyOf(thrown, plan);
+    if (plan.effect !== 'once' || plan.whenUncertain !== 'ask')
+      return { ref: { failed: id, why: explain(why, plan) } };
+    // A frozen worker may wake, and go on until its own time is up.
+    const uncertain = { why, againFrom: Date.now() + startToCloseMs(plan) };
+    return { ref: { failed: id, why }, result: { output: null, uncertain, bytes: 0, digest: id } };
+  }
+
+  private async attempt(maxBytes: number): Promise<CallOutcome | 'again'> {
+    const { plan, position } = this;
+    this.scheduled += 1;
+    const id = repeatedId(position, this.scheduled);
+    const options = toolCallOptions(id, summary(plan.tool, this.input.input), plan);
+    const activities = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
+      options,
+    );
+    try {
+      const result = await activities.executeTool({ ...this.input, ...this.run.rules.asInput, maxBytes });
+      return { ref: { result: id, digest: result.digest }, result };
+    } catch (thrown) {
+      if (isCancellation(thrown)) this.input = { ...this.input, repeated: true };
+      if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
+      if (plan.effect === 'once' && this.scheduled < mostOffers && mayReachTool(thrown)) return 'again';
+      return this.explained(id, thrown);
+    }
+  }
+}
+
+function toolInput(
+  agent: string,
+  { id, turn, index }: { id: string; turn: ModelTurn; index: number },
+  plan: RunPlan,
+): Omit<ExecuteToolInput, 'maxBytes'> {
+  const text = callsOf(turn.reply)[index]?.arguments;
+  const base = { agent, tool: plan.tool, attempts: toolAttempts(plan) };
+  if (text === undefined || text.length > carriedArguments) {
+    return { ...base, call: { reply: id, digest: turn.digest, index } };
+  }
+  return { ...base, input: text.trim() === '' ? {} : (JSON.parse(text) as Json) };
+}
+
+/** Whether the call may be offered again: the agent's own code, once it failed for good, would only fail again. */
+function mayReachTool(thrown: ActivityFailure): boolean {
+  const { cause } = thrown;
+  const final =
+    cause instanceof ApplicationFailure && cause.type === 'AgentCodeFailed' && cause.nonRetryable === true;
+  return failedBeforeTool(cause) && !final;
+}
+
+/** What is said of a call whose activity failed; throws where that ends the run. */
+function whyOf(thrown: ActivityFailure, plan: RunPlan): string {
+  const { cause } = thrown;
+  if (cause && (endsRun(cause) || failedBeforeTool(cause))) throw cause;
+  const said =
+    cause instanceof TimeoutFailure
+      ? `its worker did not answer (${cause.timeoutType})`
+      : (cause?.message ?? thrown.message);
+  return `The tool "${plan.tool}" failed: ${said}`.slice(0, 1_000);
+}
+
+/** What the model is told of a call whose activity failed; throws where that ends the run. */
+function explain(why: string, plan: RunPlan): string {
+  if (plan.effect !== 'once') return why;
+  const warning = 'It may or may not have taken effect';
+  if (plan.whenUncertain === 'tell') return `${why}. ${warning}; do not repeat it blindly.`;
+  throw failure(
+    'EffectUncertain',
+    `${why}. ${warning}, and it must not happen twice: look before you start the run again`,
+  );
+}

@@ -1,0 +1,108 @@
+import { CancelledFailure, condition } from '@temporalio/workflow';
+import {
+  callId,
+  defaultResultBytes,
+  type CallPlan,
+  type ModelTurn,
+  type RunPlan,
+  type Since,
+} from '../../protocol/protocol.ts';
+import { Stopped } from '../people/control.ts';
+import { commandTask, delegate } from './delegation.ts';
+import type { Run } from './run.ts';
+import { stoppedText, ToolCall } from './tool-call.ts';
+
+/** Tools that run at once: their results, buffered during one slow workflow task, stay within the server's 100 events and 2 MB. */
+const mostInFlight = 32;
+/** Bytes of all results of one turn. */
+const turnBytes = 1024 * 1024;
+
+/** What the calls of a turn came to. */
+export interface CallOutcomes {
+  /** One reference per call, in the model's order. */
+  since: Since[];
+  /** Whether every single call was refused. */
+  allRefused: boolean;
+}
+
+/** Runs the calls of one reply in parallel and answers them in the model's order. One that waits for a person holds up no other. */
+export async function runToolCalls(
+  run: Run,
+  replyId: string,
+  turn: ModelTurn,
+  plans: CallPlan[],
+): Promise<CallOutcomes> {
+  const bounds = new TurnBounds(plans.filter((plan) => 'tool' in plan).length);
+  const parts = plans.filter((plan) => 'delegate' in plan).length + 1;
+  let refusals = 0;
+  const answer = async (plan: CallPlan, index: number): Promise<Since> => {
+    const id = callId(replyId, index);
+    if ('refused' in plan) {
+      refusals += 1;
+      return { refused: id };
+    }
+    if ('task' in plan) return await commandTask(run, id, turn, index, plan);
+    if ('delegate' in plan) return await delegate(run, id, turn, index, { plan, parts });
+    const call = new ToolCall(run, id, plan, { id: replyId, turn, index });
+    try {
+      const { ref, result } = await call.finish((execute) => bounds.run(plan, execute));
+      if (result?.refused) refusals += 1;
+      return ref;
+    } catch (thrown) {
+      if (thrown instanceof Stopped) return { failed: id, why: stoppedText };
+      throw thrown;
+    }
+  };
+  const [only] = plans;
+  if (only && plans.length === 1) return { since: [await answer(only, 0)], allRefused: refusals === 1 };
+  try {
+    const since = await Promise.all(plans.map(answer));
+    return { since, allRefused: refusals === plans.length };
+  } catch (thrown) {
+    // A call that ends the run does not keep the outcome of those beside it from being recorded.
+    await bounds.settle();
+    throw thrown;
+  }
+}
+
+/**
+ * What the tools of one turn may take: places to run, and bytes of results. What a small result leaves is there for those that
+ * start later.
+ */
+class TurnBounds {
+  private free = mostInFlight;
+  private left = turnBytes;
+  private waiting: number;
+  private closed = false;
+
+  constructor(calls: number) {
+    this.waiting = calls;
+  }
+
+  /** Waits for the tools that run, and starts no other. */
+  async settle(): Promise<void> {
+    this.closed = true;
+    await condition(() => this.free === mostInFlight);
+  }
+
+  async run<T extends { result?: { bytes: number; needsDecision?: unknown; uncertain?: unknown } }>(
+    { maxBytes = defaultResultBytes }: RunPlan,
+    execute: (maxBytes: number) => Promise<T>,
+  ): Promise<T> {
+    while (this.free === 0) await condition(() => this.free > 0);
+    if (this.closed) throw new CancelledFailure('the run ends');
+    this.free -= 1;
+    const share = Math.min(maxBytes, Math.floor(this.left / Math.max(1, this.waiting)));
+    this.waiting -= 1;
+    this.left -= share;
+    try {
+      const outcome = await execute(share);
+      this.left += share - (outcome.result?.bytes ?? 0);
+      // It may come again.
+      if (outcome.result?.needsDecision || outcome.result?.uncertain) this.waiting += 1;
+      return outcome;
+    } finally {
+      this.free += 1;
+    }
+  }
+}
