@@ -60,14 +60,15 @@ test.each(['chat', 'responses'] as const)(
   { timeout: 400_000 },
   async (api) => {
     const count = 1_000;
-    const done: number[] = [];
+    // As the target of an idempotent effect knows it, by its key.
+    const done = new Map<string, number>();
     const charge = defineTool({
       name: 'charge',
       description: 'Charges.',
       input: z.object({ amount: z.number() }),
-      effect: 'once',
-      execute: ({ amount }) => {
-        done.push(amount);
+      effect: 'idempotent',
+      execute: ({ amount }, { idempotencyKey }) => {
+        done.set(idempotencyKey, amount);
         return `charged ${amount}`;
       },
     });
@@ -92,6 +93,6 @@ test.each(['chat', 'responses'] as const)(
     const { output } = await harness.client.run(agent, 'go');
     const all = Array.from({ length: count }, (_, amount) => amount);
     expect(output).toBe(all.map((amount) => `charged ${amount}`).join());
-    expect(done.toSorted((a, b) => a - b)).toEqual(all);
+    expect([...done.values()].toSorted((a, b) => a - b)).toEqual(all);
   },
 );
