@@ -1,6 +1,7 @@
 /** A worker of one loop as a process of its own: `worker-process.ts LOOP TASK_QUEUE BUNDLE`, configured by its environment. */
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createWorker } from 'cadenza/worker';
+import { applyMemory } from '../../src/worker/operations/apply-memory.ts';
 import { serveParent } from '../support/child.ts';
 import { createActivities } from './hand-written/activities.ts';
 import type { LoopName } from './loops.ts';
@@ -25,10 +26,20 @@ const options = {
   identity: `${process.pid}@bench`,
   shutdownGraceTime: 0,
 } satisfies WorkerOptions;
-const { BENCH_CACHED_WORKFLOWS: cached, BENCH_TRANSCRIPT_MB: megabytes } = process.env;
+const {
+  BENCH_CACHED_WORKFLOWS: cached,
+  BENCH_TRANSCRIPT_MB: cacheMb,
+  BENCH_MEMORY_MB: budgetMb,
+} = process.env;
+const budget = budgetMb === undefined ? undefined : applyMemory(Number(budgetMb));
 const memory = {
   ...(cached !== undefined && { maxCachedWorkflows: Number(cached) }),
-  ...(megabytes !== undefined && { transcripts: { cacheBytes: Number(megabytes) * 1024 * 1024 } }),
+  ...(cacheMb !== undefined && { transcripts: { cacheBytes: Number(cacheMb) * 1024 * 1024 } }),
+  ...(budget && {
+    maxCachedWorkflows: budget.maxCachedWorkflows,
+    maxConcurrentActivityTaskExecutions: budget.activitySlots,
+    transcripts: { cacheBytes: budget.transcriptBytes },
+  }),
 };
 const workers: Record<LoopName, () => Promise<Worker>> = {
   cadenza: async () => await createWorker({ ...options, ...memory, agents: [reader] }),

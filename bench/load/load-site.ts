@@ -1,6 +1,7 @@
 import { Connection } from '@temporalio/client';
 import { createClient, type CadenzaClient } from 'cadenza/client';
 import { ensureTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
+import { memoryBudget } from '../../src/worker/operations/memory-budget.ts';
 import { bundleLoops } from '../history/loops.ts';
 import type { ModelStatus } from '../history/model-process.ts';
 import type { WorkerUsage } from '../history/worker-process.ts';
@@ -11,8 +12,8 @@ export interface LoadSite extends AsyncDisposable {
   readonly address: string;
   readonly client: CadenzaClient;
   readonly model: Child<ModelStatus>;
-  /** Starts one more worker; all of them share a task queue. */
-  startWorker(): Promise<Child<WorkerUsage>>;
+  /** Starts one more worker; all of them share a task queue. With `megabytes` it keeps to that budget, as `cadenza-worker` does. */
+  startWorker(options?: { megabytes?: number }): Promise<Child<WorkerUsage>>;
 }
 
 /** Brings everything up. Every site has a new server, so that nothing of an earlier case is in its way. */
@@ -41,7 +42,7 @@ export async function openLoadSite(
     address,
     client,
     model,
-    async startWorker() {
+    async startWorker({ megabytes } = {}) {
       const worker = await startChild<WorkerUsage>(new URL('../history/worker-process.ts', import.meta.url), {
         args: ['cadenza', taskQueue, paths.cadenza],
         env: {
@@ -49,7 +50,11 @@ export async function openLoadSite(
           OPENAI_BASE_URL: model.ready.baseURL,
           OPENAI_API_KEY: 'none',
           ...env,
+          ...(megabytes !== undefined && { BENCH_MEMORY_MB: String(megabytes), MALLOC_ARENA_MAX: '2' }),
         },
+        ...(megabytes !== undefined && {
+          nodeOptions: [`--max-old-space-size=${memoryBudget({ wanted: megabytes }).heapMb}`],
+        }),
       });
       workers.add(worker);
       return worker;

@@ -102,10 +102,10 @@ function loadTable(load: readonly LoadFigures[]): string {
   return table(head, rows);
 }
 
-function soakText({ minutes, runs, memory, growthPerMinute }: SoakFigures): string {
+function soakText({ minutes, runs, megabytes: budget, memory, growthPerMinute }: SoakFigures): string {
   const [first, last] = [memory[memory.length / 2], memory.at(-1)];
   const megabytes = (bytes = 0) => (bytes / 1e6).toFixed(0);
-  return `${runs} runs in ${minutes} minutes on one worker: ${megabytes(first?.rssBytes)} MB half-way, ${megabytes(last?.rssBytes)} MB at the end, ${(growthPerMinute / 1e3).toFixed(0)} KB a minute in the second half.`;
+  return `${runs} runs in ${minutes} minutes on one worker with a budget of ${budget} MB: ${megabytes(first?.rssBytes)} MB half-way, ${megabytes(last?.rssBytes)} MB at the end, ${(growthPerMinute / 1e3).toFixed(0)} KB a minute in the second half.`;
 }
 
 function idleTable(idle: readonly IdleFigures[]): string {

@@ -7,6 +7,8 @@ import { runAll } from './measure-load.ts';
 export interface SoakFigures {
   minutes: number;
   runs: number;
+  /** The worker's memory budget. */
+  megabytes: number;
   /** Resident memory of the worker over time: minute and bytes. */
   memory: { minute: number; rssBytes: number }[];
   /** Slope of a straight line through the second half of it: bytes a minute. */
@@ -14,19 +16,24 @@ export interface SoakFigures {
 }
 
 const task: ReadingTask = { pages: 9, bytes: 1_000 };
-/** With a model that takes its time: about half of what one worker can do, so that the load stays the same whatever else the machine does. */
-const concurrency = 10;
+/** With a model that takes its time: a part of what one worker can do, so that the load stays the same whatever else the machine does. */
+const concurrency = 5;
 const modelMs = 500;
+/** What the worker is told that it may take, as a container's. */
+const megabytes = 512;
 const samples = 60;
 
 /** Keeps one worker at a steady load, and looks at its memory. */
 export async function measureSoak(minutes: number, report: (line: string) => void): Promise<SoakFigures> {
   await using site = await openLoadSite(modelMs, { report });
-  const worker = await site.startWorker();
+  const worker = await site.startWorker({ megabytes });
   const until = performance.now() + minutes * 60_000;
   let runs = 0;
   const load = async () => {
-    while (performance.now() < until) runs += (await runAll({ runs: 1, concurrency: 1, task }, site)).length;
+    while (performance.now() < until) {
+      await runAll({ runs: 1, concurrency: 1, task }, site);
+      runs += 1;
+    }
   };
   const memory: SoakFigures['memory'] = [];
   const watch = async () => {
@@ -38,7 +45,7 @@ export async function measureSoak(minutes: number, report: (line: string) => voi
   };
   await Promise.all([watch(), ...Array.from({ length: concurrency }, load)]);
   // The first half fills caches.
-  return { minutes, runs, memory, growthPerMinute: slope(memory.slice(samples / 2)) };
+  return { minutes, runs, megabytes, memory, growthPerMinute: slope(memory.slice(samples / 2)) };
 }
 
 /** Of the straight line with the least squares. */

@@ -88,6 +88,12 @@ export async function dev(
   return exitCodes.ok;
 }
 
+/** What a worker says once it has its agents: their names, and those among them that take text. */
+interface ReadyMessage {
+  agents?: string[];
+  talkers?: string[];
+}
+
 /** A module of workflows in the folder of the agents, where people put it. */
 function workflowsBeside(agents: string): string | undefined {
   return ['workflows.ts', 'workflows.js', 'workflows/index.ts', 'workflows/index.js']
@@ -113,8 +119,9 @@ async function runWorkers(
         env,
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       });
-      worker.on('message', ({ agents = [] }: { agents?: string[] }) => {
-        const [first = '<agent>'] = agents;
+      worker.on('message', ({ agents = [], talkers = [] }: ReadyMessage) => {
+        // One that takes text can be asked anything.
+        const [first = '<agent>'] = [...talkers, ...agents];
         printLine(`Ready      ${agents.join(', ')}: ${command} run ${first} "…", or chat ${first}`);
       });
       const ended = once(worker, 'exit').then(() => 'ended' as const);

@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Command, CommanderError } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../protocol/failures.ts';
 import { isNotFound } from '../transcript/history-events.ts';
+import { checkRun } from './check-run.ts';
 import { addCodec } from './codec-commands.ts';
 import { withArchive, withClient, type GlobalOptions } from './connection.ts';
 import { dev } from './dev.ts';
@@ -34,6 +36,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   let code: number = exitCodes.ok;
   const program = new Command('cadenza')
     .description('Runs AI agents as durable Temporal workflows, and looks at them.')
+    .version(version(), '-V, --version', 'print the version')
     .option('--address <host:port>', "Temporal's address")
     .option('--namespace <name>', "Temporal's namespace")
     .option('--profile <name>', 'profile of the Temporal configuration file')
@@ -52,21 +55,6 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       );
     };
   };
-  addEval(program, (ended) => (code = ended));
-  addSetup(program, on);
-  addRuns(program, on, async (id, options) => {
-    const file = id.endsWith('.json.gz') ? id : undefined;
-    const online = on(async (client) => await show(client, id, options));
-    if (file === undefined && !options.offline) return await online(program);
-    code = await withArchive(program.opts<GlobalOptions>(), file, async (client, run) =>
-      run === undefined
-        ? await show(client, id, options)
-        : await show(client, run.workflowId, { runId: run.runId, ...options }),
-    );
-  });
-  addPeople(program, on);
-  addCodec(program, (ended) => (code = ended));
-  addSchedules(program, on);
   program
     .command('dev')
     .description(
@@ -80,12 +68,37 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (agents: string | undefined, options: { workflows?: string }) => {
       code = await dev(agents, { ...options, ...program.opts<GlobalOptions>() });
     });
+  addRuns(program, on, async (id, options) => {
+    const file = id.endsWith('.json.gz') ? id : undefined;
+    const online = on(async (client) => {
+      await checkRun(client, id);
+      return await show(client, id, options);
+    });
+    if (file === undefined && !options.offline) return await online(program);
+    code = await withArchive(program.opts<GlobalOptions>(), file, async (client, run) =>
+      run === undefined
+        ? await show(client, id, options)
+        : await show(client, run.workflowId, { runId: run.runId, ...options }),
+    );
+  });
+  addPeople(program, on);
+  addCodec(program, (ended) => (code = ended));
+  addSchedules(program, on);
+  addEval(program, (ended) => (code = ended));
+  addSetup(program, on);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return code;
   } catch (thrown) {
     return codeFor(thrown, optionsOf(program));
   }
+}
+
+function version(): string {
+  const { version: own } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  return own;
 }
 
 /** The options of all commands, by the names under which the library knows them. */

@@ -1,4 +1,5 @@
 import type { CadenzaClient } from '../client/client.ts';
+import { checkRun } from './check-run.ts';
 import { describeEvent } from './describe-event.ts';
 import { describeTimeOfDay } from './describe-time.ts';
 import { LivePrinter } from './live-printer.ts';
@@ -14,6 +15,7 @@ export async function watch(
   id: string,
   { json = false }: { json?: boolean },
 ): Promise<number> {
+  await checkRun(client, id);
   const ended = new AbortController();
   const telling = tellOfTrouble(client, id, ended.signal);
   try {

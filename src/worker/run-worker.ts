@@ -105,7 +105,10 @@ async function workerOf(settings: WorkerEnvironment, memory: AppliedMemory): Pro
     shutdownForceTime: drain + 30_000,
   });
   // To who has started this process and wants to know.
-  process.send?.({ agents: registry.names });
+  process.send?.({
+    agents: registry.names,
+    talkers: registry.names.filter((name) => registry.get(name)?.agent.input === undefined),
+  });
   return worker;
 }
 

@@ -121,7 +121,7 @@ test('a call that waits is listed, decided, watched and shown; hostile text reac
   });
   const fork = await cadenza(['fork', id, '--turn', '1', '--message', 'thanks'], { taskQueue });
   expect(await harness.client.get(fork.stdout.trim()).result()).toMatchObject({ output: 'you said: thanks' });
-});
+}, 180_000);
 
 test('a piped chat is one conversation, and a run is paused, told, resumed and cancelled', async () => {
   await using harness = await startDesk();
@@ -150,7 +150,7 @@ test('a piped chat is one conversation, and a run is paused, told, resumed and c
     code: 1,
     stdout: expect.stringContaining('cancelled'),
   });
-});
+}, 180_000);
 
 test('what was typed wrongly is said in a line, with exit code 2', async () => {
   expect(await cadenza(['show', 'no-such-run'])).toMatchObject({
@@ -171,7 +171,7 @@ test('what was typed wrongly is said in a line, with exit code 2', async () => {
   });
   const nobody = await cadenza(['--address', '127.0.0.1:1', 'list']);
   expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining('cadenza dev') });
-});
+}, 180_000);
 
 test('every command is in docs/cli.md', async () => {
   const { stdout, code } = await cadenza(['--help']);
@@ -222,7 +222,7 @@ test('what was used is shown by turn, run and tree, and listed; the cost of a mo
   expect(other.stdout + otherPage.stdout).not.toContain('$0');
   await expect
     .poll(async () => (await cadenza(['list', '--agent', name, '--usage'])).stdout, { timeout: 60_000 })
-    .toMatch(new RegExp(`${name} +completed .* 1 +1000000 in .* unknown +${unknown.workflowId}`));
+    .toMatch(new RegExp(`${name} +completed .* 1 +1,000,000 in .* unknown +${unknown.workflowId}`));
   const { stdout } = await cadenza(['list', '--agent', 'above', '--usage', '--json', '--limit', '100']);
   expect(stdout).toContain('"turns":3');
 }, 180_000);
@@ -248,7 +248,7 @@ test('whoever waits for a run is told why nothing happens: no worker, an agent t
   await expect.poll(() => waiting.stderr(), { timeout: 60_000 }).toContain('ModelUnavailable');
   expect(waiting.stdout()).toBe('');
   waiting.end();
-});
+}, 180_000);
 
 test('watch follows the runs below, each line with whose it is, and the exit code is that of the run itself', async () => {
   const clerk = defineAgent({ name: 'clerk', instructions: 'Clerk.' });
@@ -268,9 +268,17 @@ test('watch follows the runs below, each line with whose it is, and the exit cod
   expect(stdout).toMatch(/^\S+ \S+ {3}clerk \| clerk begins: count$/m);
   expect(stdout).toMatch(/^\S+ \S+ {3}clerk \| completed: three$/m);
   const lines = (await cadenza(['watch', run.workflowId, '--json'])).stdout.trim().split('\n');
+  const own = `own-${randomUUID()}`;
+  await harness.client.temporal.workflow.start('answerCustomer', { taskQueue: own, workflowId: own });
+  for (const command of ['watch', 'show'])
+    expect(await cadenza([command, own])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('is a workflow of your own (answerCustomer)'),
+    });
+  await harness.client.temporal.workflow.getHandle(own).terminate();
   const runs = new Set(lines.map((line) => (JSON.parse(line) as { run: string }).run));
   expect(runs.size).toBe(2);
-});
+}, 180_000);
 
 test('what nobody asked for is not invented: an empty input, a turn that is no number, a rule without a verdict', async () => {
   await using harness = await startDesk();
@@ -292,4 +300,4 @@ test('what nobody asked for is not invented: an empty input, a turn that is no n
     expect(refused, args.join(' ')).toMatchObject({ code: 2, stderr: expect.stringContaining(says ?? '') });
     expect(refused.stderr).not.toContain('`');
   }
-});
+}, 180_000);

@@ -52,6 +52,9 @@ test('dev begins anew with the agents as they are when a file changes, also afte
   try {
     expect(await says()).toBe('first words');
     expect(output).toContain(address);
+    await expect.poll(() => output, { timeout: 30_000 }).toContain('Ready      greeter: cadenza');
+    // How workflows are bundled, and that a drain is short on purpose, helps nobody here.
+    expect(output).not.toMatch(/webpack|WARN/);
     write('second words');
     await expect.poll(says, { timeout: 60_000 }).toBe('second words');
     // What is half written cannot be loaded; the next change mends it.

@@ -98,3 +98,21 @@ test.each(['json', 'text'] as const)(
     expect(said).not.toContain(taskEncoded);
   },
 );
+
+test("webpack's report is left out, and for a development worker what it tells of itself; what tools log is not", () => {
+  const lines: string[] = [];
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => lines.push(String(text)) > 0);
+  const report = 'asset workflow-bundle-1.js 1 MiB\nwebpack compiled successfully';
+  for (const format of ['json', 'text'] as const)
+    for (const quiet of [false, true]) {
+      const logger = createLogger({ format, level: 'INFO', quiet });
+      logger.info(report, { sdkComponent: 'worker' });
+      logger.info('Worker state changed', { sdkComponent: 'worker' });
+      logger.info('refunding', { sdkComponent: 'activity' });
+      logger.warn('trouble', { sdkComponent: 'worker' });
+    }
+  const count = (words: string) => lines.filter((line) => line.includes(words)).length;
+  expect([count('webpack'), count('state changed'), count('refunding'), count('trouble')]).toEqual([
+    0, 2, 4, 4,
+  ]);
+});
