@@ -28,8 +28,8 @@ import { askedFor } from '../limits/repeats.ts';
 import { Rules } from '../people/rules.ts';
 import type { Run } from './run.ts';
 import { whileHolding } from '../limits/slot.ts';
-import { startProblem } from './start-problem.ts';
 import { countEnd, countStart } from '../observe/run-metrics.ts';
+import { startProblem } from './start-problem.ts';
 import { runToolCalls } from './tool-calls.ts';
 import { Visibility } from '../observe/visibility.ts';
 
