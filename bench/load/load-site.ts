@@ -1,6 +1,7 @@
 import { Connection } from '@temporalio/client';
 import { createClient, type CadenzaClient } from 'cadenza/client';
 import { ensureTemporal } from '../../src/dev/temporal/ensure-temporal.ts';
+import { nodeOptionsOf } from '../../src/worker/operations/apply-memory.ts';
 import { memoryBudget } from '../../src/worker/operations/memory-budget.ts';
 import { bundleLoops } from '../history/loops.ts';
 import type { ModelStatus } from '../history/model-process.ts';
@@ -53,7 +54,9 @@ export async function openLoadSite(
           ...(megabytes !== undefined && { BENCH_MEMORY_MB: String(megabytes), MALLOC_ARENA_MAX: '2' }),
         },
         ...(megabytes !== undefined && {
-          nodeOptions: [`--max-old-space-size=${memoryBudget({ wanted: megabytes }).heapMb}`],
+          // The sources need a compiler of their own in the process.
+          built: true,
+          nodeOptions: nodeOptionsOf(memoryBudget({ wanted: megabytes })),
         }),
       });
       workers.add(worker);

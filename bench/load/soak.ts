@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReadingTask } from '../history/book.ts';
+import { buildOwn } from '../peers/install.ts';
 import { openLoadSite } from './load-site.ts';
 import { runAll } from './measure-load.ts';
 
@@ -25,6 +26,7 @@ const samples = 60;
 
 /** Keeps one worker at a steady load, and looks at its memory. */
 export async function measureSoak(minutes: number, report: (line: string) => void): Promise<SoakFigures> {
+  await buildOwn(report);
   await using site = await openLoadSite(modelMs, { report });
   const worker = await site.startWorker({ megabytes });
   const until = performance.now() + minutes * 60_000;

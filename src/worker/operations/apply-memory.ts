@@ -4,6 +4,11 @@ import { memoryBudget, memoryFacts, type MemoryBudget } from './memory-budget.ts
 /** Megabytes of a young generation's half, of which V8 takes three: its own 16 would be a fifth of a small process. */
 const semiSpace = '--max-semi-space-size=8';
 
+/** Node's options for a process that keeps to a budget from its start. */
+export function nodeOptionsOf({ heapMb }: MemoryBudget): string[] {
+  return [`--max-old-space-size=${heapMb}`, semiSpace];
+}
+
 /** The budget that the process goes by. */
 export interface AppliedMemory extends MemoryBudget {
   /** The main isolate's heap may grow beyond its part. */
@@ -26,13 +31,13 @@ export function applyMemory(wanted: number | undefined): AppliedMemory {
 }
 
 /** Comes back only where the platform or the version of Node cannot do it. */
-function beginAnew({ heapMb }: MemoryBudget): void {
+function beginAnew(budget: MemoryBudget): void {
   const { execPath, execArgv, argv, env } = process;
   if (!process.execve || process.platform === 'win32') return;
   const script = argv.slice(1);
   process.execve(
     execPath,
-    [execPath, ...execArgv, `--max-old-space-size=${heapMb}`, semiSpace, ...script],
+    [execPath, ...execArgv, ...nodeOptionsOf(budget), ...script],
     // glibc's arenas, one for each thread, would hold on to tens of megabytes that are free.
     { MALLOC_ARENA_MAX: '2', ...env },
   );
