@@ -32,8 +32,8 @@ export async function runWorker(): Promise<void> {
   const { metrics } = await startTelemetry(log, port !== undefined);
   const { logger } = Runtime.instance();
   for (const problem of unknownVariables()) logger.warn(problem);
-  if (memory.isLoose)
-    logger.warn(`The heap is not bounded: start Node with --max-old-space-size=${memory.heapMb}`);
+  if (memory.missing.length > 0)
+    logger.warn(`The heap does not keep to its part: start Node with ${memory.missing.join(' ')}`);
   const endpoint =
     port === undefined || !metrics ? undefined : await startHttpEndpoint({ host, port, metrics });
   if (endpoint) logger.info(`Health and metrics at http://${endpoint.address}`);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { missingOptions } from '../../src/worker/operations/apply-memory.ts';
 import { memoryBudget } from '../../src/worker/operations/memory-budget.ts';
 
 test('cached workflows, conversations and calls share what the process may take', () => {
@@ -27,4 +28,14 @@ test('a process with hardly any memory still has what the SDK needs', () => {
   expect(budget.maxCachedWorkflows).toBeGreaterThanOrEqual(10);
   expect(budget.activitySlots).toBeGreaterThanOrEqual(10);
   expect(budget.transcriptBytes).toBeGreaterThan(0);
+});
+
+test('a process says which options of Node it lacks', () => {
+  const small = memoryBudget({ wanted: 512 });
+  expect(missingOptions({}, small, true)).toEqual(['--max-old-space-size=150', '--max-semi-space-size=8']);
+  expect(missingOptions({}, small, false)).toEqual([]);
+  // V8 counts a young generation of 128 MB against the small bound, and collects all the time.
+  expect(missingOptions({ heap: 150, semiSpace: false }, small, false)).toEqual(['--max-semi-space-size=8']);
+  expect(missingOptions({ heap: 150, semiSpace: true }, small, false)).toEqual([]);
+  expect(missingOptions({ heap: 994, semiSpace: false }, small, false)).toEqual([]);
 });

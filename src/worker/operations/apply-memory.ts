@@ -1,8 +1,13 @@
 import { setFlagsFromString } from 'node:v8';
-import { memoryBudget, memoryFacts, type MemoryBudget } from './memory-budget.ts';
+import { memoryBudget, memoryFacts, type MemoryBudget, type MemoryFacts } from './memory-budget.ts';
 
-/** Megabytes of a young generation's half, of which V8 takes three: its own 16 would be a fifth of a small process. */
+/**
+ * Megabytes of a young generation's half. By itself V8 lets it grow to 64, and counts both halves against the bound of the whole heap: a small
+ * heap whose old generation alone is bounded is then collected all the time, which takes a whole core.
+ */
 const semiSpace = '--max-semi-space-size=8';
+/** Megabytes of an old generation beside which a young one of 128 does no harm. */
+const roomyHeapMb = 512;
 
 /** Node's options for a process that keeps to a budget from its start. */
 export function nodeOptionsOf({ heapMb }: MemoryBudget): string[] {
@@ -11,8 +16,8 @@ export function nodeOptionsOf({ heapMb }: MemoryBudget): string[] {
 
 /** The budget that the process goes by. */
 export interface AppliedMemory extends MemoryBudget {
-  /** The main isolate's heap may grow beyond its part. */
-  isLoose: boolean;
+  /** Options of Node's that the process should have been started with, and could not give itself. */
+  missing: string[];
 }
 
 /**
@@ -27,7 +32,17 @@ export function applyMemory(wanted: number | undefined): AppliedMemory {
   // Isolates that are made from now on, which is the one of the workflows, go by it; this one does not.
   setFlagsFromString(`--max-old-space-size=${budget.workflowHeapMb}`);
   if (isBounded) setFlagsFromString(semiSpace);
-  return { ...budget, isLoose: isBounded && facts.heap === undefined };
+  return { ...budget, missing: missingOptions(facts, budget, isBounded) };
+}
+
+/** The options of Node that a process lacks which could not begin anew, or was given a part of them. */
+export function missingOptions(
+  { heap, semiSpace: hasSemiSpace }: MemoryFacts,
+  budget: MemoryBudget,
+  isBounded: boolean,
+): string[] {
+  if (heap === undefined) return isBounded ? nodeOptionsOf(budget) : [];
+  return heap < roomyHeapMb && !hasSemiSpace ? [semiSpace] : [];
 }
 
 /** Comes back only where the platform or the version of Node cannot do it. */

@@ -42,6 +42,8 @@ export interface MemoryFacts {
   wanted?: number | undefined;
   /** Of `--max-old-space-size`, where somebody set it. */
   heap?: number | undefined;
+  /** Whether somebody set `--max-semi-space-size`. */
+  semiSpace?: boolean;
   /** Of the control group (a container's limit), where there is one. */
   group?: number | undefined;
 }
@@ -81,6 +83,7 @@ export function memoryFacts(wanted: number | undefined): MemoryFacts {
   return {
     wanted,
     ...(heap !== undefined && { heap: Number(heap) }),
+    semiSpace: /--max[-_]semi[-_]space[-_]size[= ]\d/.test(options),
     // Without a limit it says 0, or a number that no machine has.
     ...(group > 0 && group < totalmem() && { group: Math.floor(group / mebibyte) }),
   };
