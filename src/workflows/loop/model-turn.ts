@@ -39,11 +39,13 @@ export async function callModel(
   let since = begin;
   let asked = 0;
   let deadline: number | undefined;
+  let id = '';
+  // Every promise of a workflow costs the SDK a stack trace.
   const ask = () =>
-    run.control.run(async () => {
+    run.control.run(() => {
       run.status = { ...run.status, turn, doing: 'asking the model' };
       asked += 1;
-      const id = repeatedId(shortenAs ?? turnId(turn), asked);
+      id = repeatedId(shortenAs ?? turnId(turn), asked);
       const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
         modelCallOptions(id, `turn ${turn}: ${run.agent}`),
       );
@@ -62,7 +64,7 @@ export async function callModel(
         ...(run.tenant !== undefined && { tenant: run.tenant }),
         ...(shortenAs !== undefined && { compact: true as const }),
       };
-      return { id, turn: await activities.callModel(input) };
+      return activities.callModel(input);
     });
   for (;;) {
     const limit = reachedLimit(run.limits, run.leases.committed, run.conversation?.turnsBefore);
@@ -77,20 +79,19 @@ export async function callModel(
       throw limit;
     }
     try {
-      const answer = await ask();
-      const { limits, leave } = answer.turn;
+      const reply = await ask();
+      const { limits, leave } = reply;
       // Where it could not be left, it is not tried again at every turn.
       if (leave !== undefined && leave !== run.left) run.leaving = leave;
       // The author's limits come with the first reply that uses the definition.
       if (limits) run.limits = capped({ ...limits, ...run.ownLimits }, run.lease);
       // That of a summary says nothing of them: it is another definition.
-      if (answer.turn.snapshot && answer.turn.decision.kind !== 'compact')
-        run.features = answer.turn.features ?? {};
+      if (reply.snapshot && reply.decision.kind !== 'compact') run.features = reply.features ?? {};
       run.visibility.open();
       run.deadline.arm(run.limits.deadlineMs);
-      account(run, answer.turn);
-      if (answer.turn.decision.kind !== 'compact' || shortenAs !== undefined) return answer;
-      since = [{ compacted: answer.id, digest: answer.turn.digest }];
+      account(run, reply);
+      if (reply.decision.kind !== 'compact' || shortenAs !== undefined) return { id, turn: reply };
+      since = [{ compacted: id, digest: reply.digest }];
     } catch (thrown) {
       const failed = turnFailure(run, turn, thrown);
       // A pause has moved the deadline that the call under way was given.

@@ -40,8 +40,13 @@ export interface CallOutcome {
   result?: ToolResult;
 }
 
-/** Runs the tool itself within whatever bounds calls that run at the same time. */
-export type Executor = (execute: (maxBytes: number) => Promise<CallOutcome>) => Promise<CallOutcome>;
+/** What bounds the calls that run at the same time. */
+export interface CallBounds {
+  /** The bytes that the call's result may take: at once where there is room, or when there is. */
+  take(maxBytes?: number): number | Promise<number>;
+  /** Gives back what was taken, and how it ended: the outcome, where there is one. */
+  giveBack(share: number, outcome?: CallOutcome): void;
+}
 
 /** One tool call: waits for a person where it must, and runs the tool, again where the first attempt did not reach it. */
 export class ToolCall {
@@ -67,11 +72,18 @@ export class ToolCall {
     this.input = toolInput(run.agent, reply, plan);
   }
 
-  async finish(executor: Executor): Promise<CallOutcome> {
+  async finish(bounds: CallBounds): Promise<CallOutcome> {
     for (let { approval } = this.plan; ;) {
       const decided = approval && (await this.decided(approval));
       if (decided) return decided;
-      const outcome = await executor((maxBytes) => this.execute(maxBytes));
+      const taken = bounds.take(this.plan.maxBytes);
+      const share = typeof taken === 'number' ? taken : await taken;
+      let outcome: CallOutcome | undefined;
+      try {
+        outcome = await this.execute(share);
+      } finally {
+        bounds.giveBack(share, outcome);
+      }
       if (outcome.result?.uncertain) {
         const settled = await this.settled(outcome.result.uncertain);
         if (settled) return settled;
@@ -136,15 +148,10 @@ export class ToolCall {
     }
   }
 
-  private async execute(maxBytes: number): Promise<CallOutcome> {
-    for (;;) {
-      if (this.run.conversation?.stopping) throw new Stopped('a person stopped it');
-      const outcome = await this.run.control.run(() => this.attempt(maxBytes), {
-        repeatable: this.plan.effect !== 'once',
-      });
-      if (outcome !== 'again') return outcome;
-      await sleep(offerPauseMs, { summary: 'until the call is offered again' });
-    }
+  // Not async, as every promise of a workflow costs the SDK a stack trace.
+  private execute(maxBytes: number): Promise<CallOutcome> {
+    if (this.run.conversation?.stopping) throw new Stopped('a person stopped it');
+    return this.run.control.run(() => this.attempt(maxBytes), { repeatable: this.plan.effect !== 'once' });
   }
 
   private explained(id: string, thrown: ActivityFailure): CallOutcome {
@@ -157,7 +164,7 @@ export class ToolCall {
     return { ref: { failed: id, why }, result: { output: null, uncertain, bytes: 0, digest: id } };
   }
 
-  private async attempt(maxBytes: number): Promise<CallOutcome | 'again'> {
+  private async attempt(maxBytes: number): Promise<CallOutcome> {
     const { plan, position } = this;
     this.scheduled += 1;
     const id = repeatedId(position, this.scheduled);
@@ -171,9 +178,11 @@ export class ToolCall {
     } catch (thrown) {
       if (isCancellation(thrown)) this.input = { ...this.input, repeated: true };
       if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
-      if (plan.effect === 'once' && this.scheduled < mostOffers && mayReachTool(thrown)) return 'again';
-      return this.explained(id, thrown);
+      if (plan.effect !== 'once' || this.scheduled >= mostOffers || !mayReachTool(thrown))
+        return this.explained(id, thrown);
     }
+    await sleep(offerPauseMs);
+    return await this.execute(maxBytes);
   }
 }
 

@@ -4,13 +4,12 @@ import {
   defaultResultBytes,
   type CallPlan,
   type ModelTurn,
-  type RunPlan,
   type Since,
 } from '../../protocol/protocol.ts';
 import { Stopped } from '../people/control.ts';
 import { commandTask, delegate } from './delegation.ts';
 import type { Run } from './run.ts';
-import { stoppedText, ToolCall } from './tool-call.ts';
+import { stoppedText, ToolCall, type CallBounds, type CallOutcome } from './tool-call.ts';
 
 /** Tools that run at once: their results, buffered during one slow workflow task, stay within the server's 100 events and 2 MB. */
 const mostInFlight = 32;
@@ -45,7 +44,7 @@ export async function runToolCalls(
     if ('delegate' in plan) return await delegate(run, id, turn, index, { plan, parts });
     const call = new ToolCall(run, id, plan, { id: replyId, turn, index });
     try {
-      const { ref, result } = await call.finish((execute) => bounds.run(plan, execute));
+      const { ref, result } = await call.finish(bounds);
       if (result?.refused) refusals += 1;
       return ref;
     } catch (thrown) {
@@ -69,7 +68,7 @@ export async function runToolCalls(
  * What the tools of one turn may take: places to run, and bytes of results. What a small result leaves is there for those that
  * start later.
  */
-class TurnBounds {
+class TurnBounds implements CallBounds {
   private free = mostInFlight;
   private left = turnBytes;
   private waiting: number;
@@ -85,24 +84,30 @@ class TurnBounds {
     await condition(() => this.free === mostInFlight);
   }
 
-  async run<T extends { result?: { bytes: number; needsDecision?: unknown; uncertain?: unknown } }>(
-    { maxBytes = defaultResultBytes }: RunPlan,
-    execute: (maxBytes: number) => Promise<T>,
-  ): Promise<T> {
+  take(maxBytes = defaultResultBytes): number | Promise<number> {
+    return this.free > 0 ? this.share(maxBytes) : this.takeLater(maxBytes);
+  }
+
+  giveBack(share: number, outcome?: CallOutcome): void {
+    this.free += 1;
+    if (!outcome) return;
+    const { result } = outcome;
+    this.left += share - (result?.bytes ?? 0);
+    // It may come again.
+    if (result?.needsDecision || result?.uncertain) this.waiting += 1;
+  }
+
+  private async takeLater(maxBytes: number): Promise<number> {
     while (this.free === 0) await condition(() => this.free > 0);
+    return this.share(maxBytes);
+  }
+
+  private share(maxBytes: number): number {
     if (this.closed) throw new CancelledFailure('the run ends');
     this.free -= 1;
     const share = Math.min(maxBytes, Math.floor(this.left / Math.max(1, this.waiting)));
     this.waiting -= 1;
     this.left -= share;
-    try {
-      const outcome = await execute(share);
-      this.left += share - (outcome.result?.bytes ?? 0);
-      // It may come again.
-      if (outcome.result?.needsDecision || outcome.result?.uncertain) this.waiting += 1;
-      return outcome;
-    } finally {
-      this.free += 1;
-    }
+    return share;
   }
 }
