@@ -171,11 +171,7 @@ export class RunHandle<Output> {
     };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
-    try {
-      await this.handle.signal(names.message, message);
-    } catch (thrown) {
-      throw refusedByServer(thrown) ?? thrown;
-    }
+    await this.tell(names.message, message);
     return { id: message.id };
   }
 
@@ -193,7 +189,7 @@ export class RunHandle<Output> {
 
   /** Ends a conversation once what was asked is answered. Other runs end by themselves, or by {@link cancel}. */
   async close(options: { by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.close, options);
+    await this.tell(names.close, options);
   }
 
   /**
@@ -204,12 +200,12 @@ export class RunHandle<Output> {
   async stop(request: { messageId: string; by?: string } | { turn: number; by?: string }): Promise<void> {
     if (!('messageId' in request || 'turn' in request))
       throw new TypeError('Say which answer is to be stopped: by `messageId` or `turn`');
-    await this.handle.signal(names.stop, request);
+    await this.tell(names.stop, request);
   }
 
   /** Lets a person answer in a conversation instead of the model, by {@link say}, until {@link handBack}. An answer under way is still given. */
   async takeOver(options: { by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.takeOver, options);
+    await this.tell(names.takeOver, options);
   }
 
   /** Answers in the agent's place. The model sees it as its own words. Saying it again under the same id does nothing. */
@@ -219,13 +215,13 @@ export class RunHandle<Output> {
     const message: UserMessage = { id, text: said, ...(by !== undefined && { by }) };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `it was not accepted: ${problem}`);
-    await this.handle.signal(names.say, message);
+    await this.tell(names.say, message);
     return { id };
   }
 
   /** Lets the model answer again; what was asked last and not answered is its next turn. */
   async handBack(options: { by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.handBack, options);
+    await this.tell(names.handBack, options);
   }
 
   /**
@@ -233,12 +229,12 @@ export class RunHandle<Output> {
    * What is under way finishes, or with `now` is cut off and done again afterwards (a `once` tool is left to finish).
    */
   async pause(options: { now?: boolean; by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.pause, options);
+    await this.tell(names.pause, options);
   }
 
   /** Lets a paused run go on. Does nothing to a run that is not paused. */
   async resume(options: { by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.resume, options);
+    await this.tell(names.resume, options);
   }
 
   /** The calls that wait for a person, in this run and in those below it, with the arguments as the model gave them. */
@@ -311,6 +307,15 @@ export class RunHandle<Output> {
     const update = async () =>
       await this.handle.executeUpdate<PolicyRule[], [PolicyChange]>(names.changePolicy, { args: [argument] });
     return await acrossContinueAsNew(update);
+  }
+
+  /** Throws `MessageRefused` where the server has no room for another signal until the run continues as new. */
+  private async tell(signal: string, argument: object): Promise<void> {
+    try {
+      await this.handle.signal(signal, argument);
+    } catch (thrown) {
+      throw refusedByServer(thrown) ?? thrown;
+    }
   }
 
   private async withArguments(approval: PendingApproval): Promise<WaitingCall> {
@@ -426,13 +431,13 @@ export class RunHandle<Output> {
   }
 }
 
-/** The refusal by name, where the server has no room for another signal until the run continues as new. */
+/** The refusal by name of a signal that the server has no room for. */
 function refusedByServer(thrown: unknown): Error | undefined {
   const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : undefined;
   if (!cause?.message.includes('limit for signal events')) return undefined;
-  return failure('MessageRefused', 'the message was not accepted: too many wait; send it again later', {
-    cause,
-  });
+  const why =
+    'the run has had as many signals as Temporal allows, and takes more once it has continued as new';
+  return failure('MessageRefused', `it was not accepted: ${why}; send it again later`, { cause });
 }
 
 function describeCancel({ by, reason }: { by?: string; reason?: string }): string {
