@@ -31,6 +31,7 @@ import { createPayloadReader, type PayloadReader } from '../transcript/payload-r
 import { readInheritance, readTranscript, type TranscriptSource } from '../transcript/read-transcript.ts';
 import { RecordReader } from '../transcript/records.ts';
 import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
+import { refusedByServer } from './refused-by-server.ts';
 import { acrossContinueAsNew } from './across-continue-as-new.ts';
 import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
@@ -429,15 +430,6 @@ export class RunHandle<Output> {
       workflowId,
     });
   }
-}
-
-/** The refusal by name of a signal that the server has no room for. */
-function refusedByServer(thrown: unknown): Error | undefined {
-  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : undefined;
-  if (!cause?.message.includes('limit for signal events')) return undefined;
-  const why =
-    'the run has had as many signals as Temporal allows, and takes more once it has continued as new';
-  return failure('MessageRefused', `it was not accepted: ${why}; send it again later`, { cause });
 }
 
 function describeCancel({ by, reason }: { by?: string; reason?: string }): string {
