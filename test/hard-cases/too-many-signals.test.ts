@@ -1,9 +1,9 @@
-import { expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import type { RunHandle } from 'cadenza/client';
 import { messageText } from '../../src/testing/chat-protocol.ts';
-import { startOwnServer } from '../support/faults/own-server.ts';
+import { startOwnServer, type OwnServer } from '../support/faults/own-server.ts';
 import { gate, passOrAbort } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
 import { connectTo } from '../support/temporal.ts';
@@ -14,6 +14,18 @@ const settings = [
   `history.maximumSignalsPerExecution=${mostSignals}`,
   'limit.historyCount.suggestContinueAsNew=30',
 ];
+
+let server: OwnServer;
+let temporal: Awaited<ReturnType<typeof connectTo>>;
+beforeAll(async () => {
+  server = await startOwnServer(settings);
+  temporal = await connectTo(server.address);
+});
+afterAll(async () => {
+  await temporal[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
 const refused = {
   type: 'MessageRefused',
   message: expect.stringMatching(/as many signals as Temporal allows/) as string,
@@ -67,8 +79,6 @@ test(
   { timeout: 200_000 },
   async () => {
     const { agent, isAt, letGo } = workingAgent();
-    await using server = await startOwnServer(settings);
-    await using temporal = await connectTo(server.address);
     await using harness = await startHarness({
       agents: [agent],
       temporal,
@@ -116,8 +126,6 @@ test(
   { timeout: 200_000 },
   async () => {
     const { agent, isAt } = workingAgent();
-    await using server = await startOwnServer(settings);
-    await using temporal = await connectTo(server.address);
     await using harness = await startHarness({
       agents: [agent],
       temporal,

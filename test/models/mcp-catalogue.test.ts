@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
 import type { ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel } from '../../src/testing/model-server.ts';
-import { fillHistory } from '../support/flood.ts';
+import { startOwnServer } from '../support/faults/own-server.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness, type Harness } from '../support/harness.ts';
 import { startMcpOverHttp } from '../support/mcp-over-http.ts';
+import { connectTo } from '../support/temporal.ts';
 
 const calling = (name: string) => ({ toolCalls: [{ name, arguments: {} }] });
 const user = (url: string) => ({
@@ -81,30 +82,27 @@ test('R4: the catalogue is read again when the run continues as new, and what it
     },
   });
   const agent = defineAgent({ ...user(far.url), tools: [wait] });
+  // A turn has about 12 events: the run continues behind its second one.
+  await using server = await startOwnServer(['limit.historyCount.suggestContinueAsNew=20']);
+  await using temporal = await connectTo(server.address);
   await using harness = await startHarness({
     agents: [agent],
-    respond: scriptedModel([
-      calling('far_look'),
-      calling('wait'),
-      calling('far_look'),
-      calling('far_look'),
-      { text: 'done' },
-    ]),
+    temporal,
+    respond: scriptedModel([calling('far_look'), calling('wait'), calling('far_look'), { text: 'done' }]),
   });
   const run = await harness.client.start(agent, 'go');
   await reached.opened;
   expect(far.asked('tools/list')).toBe(1);
   tools.push('listen');
-  await fillHistory(harness.client, run.workflowId);
   opened.open();
   expect((await run.result()).output).toBe('done');
   expect((await run.status()).runId).not.toBe(run.runId);
   expect(far.asked('tools/list')).toBe(2);
   expect(far.asked('initialize')).toBe(1);
-  expect(toolsInRequests(harness)).toEqual([1, 1, 2, 2, 2]);
-  // As it was sent, so that the new catalogue is in the history.
+  expect(toolsInRequests(harness)).toEqual([1, 1, 2, 2]);
+  // Both catalogues are in the history, each with the reply that first used it.
   const rebuilt = (await harness.client.get(run.workflowId).requests()).map(({ request }) =>
     JSON.stringify(request),
   );
-  expect(rebuilt).toEqual(harness.server.requests.slice(2).map(({ rawBody }) => rawBody));
+  expect(rebuilt).toEqual(harness.server.requests.map(({ rawBody }) => rawBody));
 });
