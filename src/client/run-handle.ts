@@ -31,6 +31,7 @@ import { createPayloadReader, type PayloadReader } from '../transcript/payload-r
 import { readInheritance, readTranscript, type TranscriptSource } from '../transcript/read-transcript.ts';
 import { RecordReader } from '../transcript/records.ts';
 import { rebuildRequests, type RebuiltRequest } from '../transcript/requests.ts';
+import { refusedByServer } from './refused-by-server.ts';
 import { acrossContinueAsNew } from './across-continue-as-new.ts';
 import { waitForAnswer, type Answer } from './answers.ts';
 import { chainOf } from './chain.ts';
@@ -171,11 +172,7 @@ export class RunHandle<Output> {
     };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `the message was not accepted: ${problem}`);
-    try {
-      await this.handle.signal(names.message, message);
-    } catch (thrown) {
-      throw refusedByServer(thrown) ?? thrown;
-    }
+    await this.tell(names.message, message);
     return { id: message.id };
   }
 
@@ -193,7 +190,7 @@ export class RunHandle<Output> {
 
   /** Ends a conversation once what was asked is answered. Other runs end by themselves, or by {@link cancel}. */
   async close(options: { by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.close, options);
+    await this.tell(names.close, options);
   }
 
   /**
@@ -204,12 +201,12 @@ export class RunHandle<Output> {
   async stop(request: { messageId: string; by?: string } | { turn: number; by?: string }): Promise<void> {
     if (!('messageId' in request || 'turn' in request))
       throw new TypeError('Say which answer is to be stopped: by `messageId` or `turn`');
-    await this.handle.signal(names.stop, request);
+    await this.tell(names.stop, request);
   }
 
   /** Lets a person answer in a conversation instead of the model, by {@link say}, until {@link handBack}. An answer under way is still given. */
   async takeOver(options: { by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.takeOver, options);
+    await this.tell(names.takeOver, options);
   }
 
   /** Answers in the agent's place. The model sees it as its own words. Saying it again under the same id does nothing. */
@@ -219,13 +216,13 @@ export class RunHandle<Output> {
     const message: UserMessage = { id, text: said, ...(by !== undefined && { by }) };
     const problem = messageProblem(message);
     if (problem !== undefined) throw failure('MessageRefused', `it was not accepted: ${problem}`);
-    await this.handle.signal(names.say, message);
+    await this.tell(names.say, message);
     return { id };
   }
 
   /** Lets the model answer again; what was asked last and not answered is its next turn. */
   async handBack(options: { by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.handBack, options);
+    await this.tell(names.handBack, options);
   }
 
   /**
@@ -233,12 +230,12 @@ export class RunHandle<Output> {
    * What is under way finishes, or with `now` is cut off and done again afterwards (a `once` tool is left to finish).
    */
   async pause(options: { now?: boolean; by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.pause, options);
+    await this.tell(names.pause, options);
   }
 
   /** Lets a paused run go on. Does nothing to a run that is not paused. */
   async resume(options: { by?: string } = {}): Promise<void> {
-    await this.handle.signal(names.resume, options);
+    await this.tell(names.resume, options);
   }
 
   /** The calls that wait for a person, in this run and in those below it, with the arguments as the model gave them. */
@@ -311,6 +308,15 @@ export class RunHandle<Output> {
     const update = async () =>
       await this.handle.executeUpdate<PolicyRule[], [PolicyChange]>(names.changePolicy, { args: [argument] });
     return await acrossContinueAsNew(update);
+  }
+
+  /** Throws `MessageRefused` where the server has no room for another signal until the run continues as new. */
+  private async tell(signal: string, argument: object): Promise<void> {
+    try {
+      await this.handle.signal(signal, argument);
+    } catch (thrown) {
+      throw refusedByServer(thrown) ?? thrown;
+    }
   }
 
   private async withArguments(approval: PendingApproval): Promise<WaitingCall> {
@@ -424,15 +430,6 @@ export class RunHandle<Output> {
       workflowId,
     });
   }
-}
-
-/** The refusal by name, where the server has no room for another signal until the run continues as new. */
-function refusedByServer(thrown: unknown): Error | undefined {
-  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : undefined;
-  if (!cause?.message.includes('limit for signal events')) return undefined;
-  return failure('MessageRefused', 'the message was not accepted: too many wait; send it again later', {
-    cause,
-  });
 }
 
 function describeCancel({ by, reason }: { by?: string; reason?: string }): string {

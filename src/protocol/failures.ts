@@ -85,7 +85,7 @@ export const failureTypes = {
   PolicyRefused: 'end',
   /** Nobody decided on a call in time, and its author chose to fail then. */
   ApprovalTimedOut: 'end',
-  /** A message to a run was malformed, or too many wait already. */
+  /** A message to a run was malformed, or too many wait already; also of a pause or the like where the server takes no more signals. */
   MessageRefused: 'end',
   /** A conversation has ended; another one, under an id of its own, can begin. */
   ConversationClosed: 'end',

@@ -1,49 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { CadenzaClient, RunHandle } from 'cadenza/client';
+import type { CadenzaClient } from 'cadenza/client';
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { defineAgent, defineTool } from 'cadenza';
-import { messageText, type ChatMessage, type ChatRequest } from '../../src/testing/chat-protocol.ts';
 import { startOwnServer } from '../support/faults/own-server.ts';
+import {
+  continuesOf,
+  expectOnceAndInOrder,
+  Heard,
+  saidBy,
+  saidSince,
+  sayFirst,
+  speakUntil,
+  wordsIn,
+} from '../support/faults/speakers.ts';
 import { startHarness } from '../support/harness.ts';
 import { connectTo } from '../support/temporal.ts';
 
 const timeout = 400_000;
-const speakers = 4;
 /** How often the run continues as new while they speak. */
 const continues = inject('faults') === 'all' ? 25 : 4;
 /** A run has no more than some turns before the server suggests to continue as new. */
 const settings = ['limit.historyCount.suggestContinueAsNew=30'];
-/** Words of one speaker: more means that the run does not continue. */
-const mostWords = 2_000;
-/** How many words of a speaker the model may not have heard yet: 100 events that meet one workflow task are a flood, to the server. */
-const mostUnheard = 10;
 
-const idOf = (speaker: number, word: number) => `m-${speaker}-${word}`;
-const wordsIn = (text: string) => [...text.matchAll(/m-\d+-\d+/g)].map(([id]) => id);
-const saidBy = (role: string, messages: readonly ChatMessage[]) =>
-  messages.filter((message) => message.role === role).flatMap((message) => wordsIn(messageText(message)));
-/** What people said since the model answered last. */
-const saidSince = (messages: readonly ChatMessage[]) =>
-  saidBy('user', messages.slice(messages.findLastIndex(({ role }) => role === 'assistant') + 1));
-
-/** What has come to the model. */
-class Heard {
-  readonly ids = new Set<string>();
-
-  /** Listens to a request; returns what people said since the model answered last. */
-  listen({ messages }: ChatRequest): string[] {
-    const words = saidSince(messages);
-    for (const id of words) this.ids.add(id);
-    return words;
-  }
-}
-
-/**
- * Each speaker says one thing after the other, as soon as the last was accepted, until the run has continued as new so often. Returns how much each
- * has said.
- */
+/** People speak until the run has continued as new so often. Returns how much each has said. */
 async function speakWhileItContinues(
   client: CadenzaClient,
   workflowId: string,
@@ -52,36 +33,13 @@ async function speakWhileItContinues(
 ): Promise<number[]> {
   const runs = new Set<string>();
   const isOver = () => runs.size > continues;
-  await say(idOf(0, 0), 0);
+  await sayFirst(say);
   const watching = (async () => {
     for (; !isOver(); await delay(50)) runs.add((await client.get(workflowId).status()).runId);
   })();
-  const speaking = Array.from({ length: speakers }, async (_, speaker) => {
-    let word = speaker === 0 ? 1 : 0;
-    for (; !isOver(); word += 1) {
-      if (word >= mostWords) throw new Error(`${word} words, and only ${runs.size} runs`);
-      while (word >= mostUnheard && !heard.ids.has(idOf(speaker, word - mostUnheard))) await delay(10);
-      await say(idOf(speaker, word), speaker);
-    }
-    return word;
-  });
-  const counts = await Promise.all(speaking);
+  const counts = await speakUntil(isOver, heard, say);
   await watching;
   return counts;
-}
-
-/** All that was said is there once, and what each speaker said in the order in which they said it. */
-function expectOnceAndInOrder(ids: readonly string[], counts: readonly number[]): void {
-  for (const [speaker, count] of counts.entries()) {
-    const own = ids.filter((id) => id.startsWith(`m-${speaker}-`));
-    expect(own).toEqual(Array.from({ length: count }, (_, word) => idOf(speaker, word)));
-  }
-}
-
-async function continuesOf(run: RunHandle<unknown>): Promise<number> {
-  let count = 0;
-  for await (const { type } of run.events()) if (type === 'continued') count += 1;
-  return count;
 }
 
 test(

@@ -206,7 +206,7 @@ describe('whatever a catalogue holds', () => {
       });
       const registered = createRegistry([agent]).get('user')!;
       const pool = new McpPool();
-      const extended = await pool.extend(registered).catch((thrown: unknown) => {
+      const extended = await pool.extend(registered, 'a-run').catch((thrown: unknown) => {
         expect(thrown).toMatchObject({ type: 'McpUnavailable' });
         return registered;
       });

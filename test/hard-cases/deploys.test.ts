@@ -43,6 +43,40 @@ test('L4: an agent that no worker has yet is waited for, and found when a worker
   expect(await run.result()).toMatchObject({ output: 'echo', turns: 1 });
 });
 
+test('L4: a run whose agent no worker has ends by that name once the clock of its worker says that minutes have passed', async () => {
+  await using harness = await startHarness({ agents: [other], respond, server });
+  const run = await harness.client.start(echo, 'hello');
+  const over = expect(run.result()).rejects.toMatchObject({
+    cause: {
+      type: 'UnknownAgent',
+      message: expect.stringMatching(/no agent "echo" on this worker, which has: other/) as string,
+    },
+  });
+  const handle = harness.client.temporal.workflow.getHandle(run.workflowId);
+  await vi.waitFor(async () => {
+    const { raw } = await handle.describe();
+    expect(raw.pendingActivities?.[0]?.lastFailure?.applicationFailureInfo).toMatchObject({
+      type: 'UnknownAgent',
+      nonRetryable: false,
+    });
+  }, 20_000);
+  // Where the activities run; the server, and with it the time at which the call was scheduled, stays as it is.
+  const { now } = Date;
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + 6 * 60_000);
+  try {
+    await over;
+  } finally {
+    clock.mockRestore();
+  }
+  const failed = (await eventsOf(harness.client, run.workflowId)).filter(
+    (event) => kindOf(event) === 'activityTaskFailed',
+  );
+  expect(failed).toHaveLength(1);
+  expect(failed[0]?.activityTaskFailedEventAttributes?.failure?.applicationFailureInfo?.nonRetryable).toBe(
+    true,
+  );
+});
+
 test('L4: after some minutes an agent that no worker has ends the run', () => {
   const registry = createRegistry([other]);
   const at = (minutes: number) => {

@@ -162,7 +162,7 @@ test('a server that dies is started again; a once call in the middle of which it
   expect(lines.filter((line) => line.endsWith('without'))).toEqual(lines);
 }, 120_000);
 
-test('R4: the catalogue is read once, and again when the server says that it changed', async () => {
+test('R4: the catalogue is read once a run, and again when the server says that it changed', async () => {
   const starts = join(folder, 'starts-2');
   const agent = defineAgent({
     name: 'grower',
@@ -200,6 +200,7 @@ test('R4: the catalogue is read once, and again when the server says that it cha
     turns.map(({ snapshot }) => snapshot?.tools.map(({ name }) => name).includes('fragile_grown')),
   ).toEqual([false, true, undefined]);
   expect(readFileSync(starts, 'utf8').trim().split('\n')).toHaveLength(1);
+  expect(readFileSync(`${starts}.lists`, 'utf8').trim().split('\n')).toHaveLength(2);
 });
 
 test('the file server of the protocol’s authors works, and keeps to its folder', async () => {

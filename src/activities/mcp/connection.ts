@@ -24,10 +24,12 @@ const connectMs = 30_000;
 const mostPages = 100;
 /** Given-up connections to a server that still have requests under way: one that fails over and over must not gather any number. */
 const mostRetired = 10;
+/** Runs of which it is known that the catalogue was read for them; a run that was forgotten has it read once more. */
+const mostRuns = 1_000;
 
 /**
- * One worker's connection to one server. It is made when it is first needed, and again after it broke; the catalogue is read once for each
- * connection, and again when the server says that it changed.
+ * One worker's connection to one server. It is made when it is first needed, and again after it broke; the catalogue is read once for each run,
+ * as many a server says nothing of its changes, and again when the server says that it changed, or for a new connection.
  */
 export class McpConnection {
   private readonly server: McpServer;
@@ -37,21 +39,44 @@ export class McpConnection {
   private readonly underWay = new Map<Client, number>();
   /** Given up, and still with requests under way, oldest first. */
   private readonly retired = new Set<Client>();
+  /** Those that the catalogue was read for, oldest first. */
+  private readonly runs = new Set<string>();
+  private reading = false;
 
   constructor(server: McpServer) {
     this.server = server;
   }
 
-  /** The server's tools. Throws `McpUnavailable` where it cannot be reached. */
-  async tools(): Promise<OfferedTool[]> {
+  /**
+   * The server's tools, as they were when the run first asked here, or are since then as far as the server has said so. Throws `McpUnavailable`
+   * where it cannot be reached.
+   */
+  async tools(run: string): Promise<OfferedTool[]> {
     const client = await this.connected();
-    this.catalogue ??= this.using(client, async () => await readCatalogue(client)).catch(
-      (thrown: unknown) => {
-        this.catalogue = undefined;
-        throw this.unavailable(thrown);
-      },
-    );
+    // One that is being read is new enough for a run that begins meanwhile.
+    if (this.isNew(run) && !this.reading) this.catalogue = undefined;
+    this.catalogue ??= this.read(client);
     return await this.catalogue;
+  }
+
+  private async read(client: Client): Promise<OfferedTool[]> {
+    this.reading = true;
+    try {
+      return await this.using(client, async () => await readCatalogue(client));
+    } catch (thrown) {
+      this.catalogue = undefined;
+      throw this.unavailable(thrown);
+    } finally {
+      this.reading = false;
+    }
+  }
+
+  private isNew(run: string): boolean {
+    if (this.runs.has(run)) return false;
+    this.runs.add(run);
+    const [oldest] = this.runs;
+    if (oldest !== undefined && this.runs.size > mostRuns) this.runs.delete(oldest);
+    return true;
   }
 
   /**

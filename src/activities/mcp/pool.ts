@@ -18,13 +18,15 @@ export class McpPool {
   private readonly connections = new Map<McpServer, McpConnection>();
 
   /**
-   * The agent with the tools of its servers, as they are now. What is recorded of a definition changes with the catalogue, and only then. Throws
-   * `McpUnavailable`, to be repeated, where a server cannot be reached.
+   * The agent with the tools of its servers, as they are for the run of that id. What is recorded of a definition changes with the catalogue, and
+   * only then. Throws `McpUnavailable`, to be repeated, where a server cannot be reached.
    */
-  async extend(registered: RegisteredAgent): Promise<RegisteredAgent> {
+  async extend(registered: RegisteredAgent, run: string): Promise<RegisteredAgent> {
     const { mcpServers = [] } = registered.agent;
     if (mcpServers.length === 0) return registered;
-    const added = (await Promise.all(mcpServers.map(async (server) => await this.toolsOf(server)))).flat();
+    const added = (
+      await Promise.all(mcpServers.map(async (server) => await this.toolsOf(server, run)))
+    ).flat();
     const tools = new Map(registered.tools);
     const schemas: ToolSchema[] = [];
     let bytes = 0;
@@ -52,10 +54,10 @@ export class McpPool {
     await Promise.all([...this.connections.values()].map(async (connection) => await connection.close()));
   }
 
-  private async toolsOf(server: McpServer): Promise<RegisteredTool[]> {
+  private async toolsOf(server: McpServer, run: string): Promise<RegisteredTool[]> {
     const connection = this.connections.get(server) ?? new McpConnection(server);
     this.connections.set(server, connection);
-    const offered = await connection.tools();
+    const offered = await connection.tools(run);
     const wanted = offered.filter(
       ({ name }) =>
         server.tools?.[name] !== false && (server.only === undefined || server.only.includes(name)),

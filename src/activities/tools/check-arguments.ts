@@ -3,6 +3,7 @@ import type { RegisteredAgent } from '../../agents/registry.ts';
 import type { CheckArgumentsInput, CheckedArguments, Json } from '../../protocol/protocol.ts';
 import { checkInput, checkValue, unknownTool } from '../turn/decide.ts';
 import type { ActivityDependencies } from '../dependencies.ts';
+import { runHistory } from '../history/run-history.ts';
 import { whileAlive } from '../observe/liveness.ts';
 import { callDigest } from '../turn/policy.ts';
 import { registeredAgent } from '../registered-agent.ts';
@@ -12,9 +13,9 @@ export async function checkArguments(
   { registry, watch, mcp }: ActivityDependencies,
   { agent, tool, input, output }: CheckArgumentsInput,
 ): Promise<CheckedArguments> {
-  return await whileAlive(watch, async ({ info }) => {
-    const known = registeredAgent(registry, agent, info.scheduledTimestampMs);
-    const registered = known.tools.has(tool) ? known : await mcp.extend(known);
+  return await whileAlive(watch, async (context) => {
+    const known = registeredAgent(registry, agent, context.info.scheduledTimestampMs);
+    const registered = known.tools.has(tool) ? known : await mcp.extend(known, runHistory(context).run.runId);
     if (output !== undefined) return await checkResult(registered, tool, output);
     const value = input ?? null;
     const checked = await checkInput(registered, tool, value);

@@ -94,7 +94,9 @@ async function executeOnce(
   const { context } = running;
   const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
   // A tool of the agent's own needs no server of others'.
-  const registered = known.tools.has(input.tool) ? known : await dependencies.mcp.extend(known);
+  const registered = known.tools.has(input.tool)
+    ? known
+    : await dependencies.mcp.extend(known, runHistory(context).run.runId);
   const place = { kind: 'error', agent: input.agent, tool: input.tool } as const;
   const outcome = await attempt(dependencies, registered, input, running).catch(async (thrown: unknown) => {
     throw await redactFailure(thrown, dependencies.redact, place);

@@ -55,7 +55,7 @@ export async function callModel(
     }
     const known = registeredAgent(dependencies.registry, input.agent, context.info.scheduledTimestampMs);
     checkTurn(dependencies, known, input, { context, attempts });
-    const registered = await dependencies.mcp.extend(known);
+    const registered = await dependencies.mcp.extend(known, runId);
     const conversation = await store.conversation(runHistory(context), context.info.activityId, input.since);
     const begins = input.since.some((ref) => 'input' in ref) || startsWithMessage(input);
     if (begins) await checkRunInput(registered, conversation);

@@ -29,6 +29,7 @@ import {
   waitingBelowSignal,
   type WaitingBelow,
 } from '../messages.ts';
+import { RememberedIds } from './remembered-ids.ts';
 import type { Rules } from './rules.ts';
 
 /** What became of a call that waited for a person. `id` names the decision, whose content stays in the history. */
@@ -53,7 +54,6 @@ interface Clock {
   waited: number;
 }
 
-const mostDecided = 1_000;
 const waitsForResult = 'the call waits for its result: complete or fail it';
 const wasStarted =
   'the call was started already: say what it came to (result), that it did not happen (reject), or that it is to be done again or to stop';
@@ -74,13 +74,13 @@ export class Approvals {
   private readonly below = new Map<string, { report: number; waiting: PendingApproval[] }>();
   private readonly clocks = new Map<string, Clock>();
   private reports: number;
-  private readonly decided: Set<string>;
+  private readonly decided: RememberedIds;
 
   constructor(agent: string, tree: TreePlace | undefined, run: Approvals['run'], carried?: ApprovalsState) {
     this.run = run;
     this.agent = agent;
     this.tree = tree;
-    this.decided = new Set(carried?.decided);
+    this.decided = new RememberedIds(carried?.decided);
     this.reports = carried?.reports ?? 0;
   }
 
@@ -101,7 +101,7 @@ export class Approvals {
       // A signal has nobody to answer to: one that is refused changes nothing.
       if (this.problemOf(decision) === undefined) await this.decide(decision).catch(() => undefined);
       // It stands in the history all the same, where its id must not name another decision that comes later.
-      else if (typeof decision?.id === 'string') this.use(decision.id);
+      else if (typeof decision?.id === 'string') this.decided.add(decision.id);
     });
     setHandler(waitingBelowSignal, (said) => this.hear(said));
     setHandler(approvalsQuery, () => this.all());
@@ -247,7 +247,7 @@ export class Approvals {
     const problem = this.problemOf(decision);
     if (!entry || problem !== undefined)
       throw failure('DecisionRefused', `the decision was refused: ${problem}`);
-    this.use(decision.id);
+    this.decided.add(decision.id);
     // At once: another decision may come before this one is thought through.
     entry.busy = true;
     try {
@@ -256,12 +256,6 @@ export class Approvals {
       delete entry.busy;
     }
     return { call: entry.id };
-  }
-
-  private use(id: string): void {
-    this.decided.add(id);
-    const [oldest] = this.decided;
-    if (this.decided.size > mostDecided && oldest !== undefined) this.decided.delete(oldest);
   }
 
   private async verdict(entry: Waiting, decision: ApprovalDecision): Promise<Verdict> {

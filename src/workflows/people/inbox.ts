@@ -5,14 +5,12 @@ import { messageProblem } from '../../protocol/message-problem.ts';
 import type { Since, UserMessage } from '../../protocol/protocol.ts';
 import type { InboxState } from '../../protocol/run-state.ts';
 import { messageSignal, messageUpdate, saySignal } from '../messages.ts';
+import { RememberedIds } from './remembered-ids.ts';
 
 /** Messages that may wait for one turn; a further update is refused. */
 const mostWaiting = 1_000;
 /** Messages that one run takes as updates: the server lets a run have 2,000 updates, and decisions need some. A continue-as-new begins anew. */
 const mostUpdates = 1_800;
-/** Ids remembered, so that a message sent again is not seen twice. */
-const mostSeen = 1_000;
-
 /** Bytes of references to messages in the input of one turn. */
 const mostNamed = 256 * 1024;
 
@@ -23,14 +21,15 @@ export class Inbox {
   onSuccessor: (() => void) | undefined;
   private successor: string | undefined;
   private forwarding: Promise<void> = Promise.resolve();
-  private readonly seen: Set<string>;
+  /** Ids of what came, so that a message sent again is not seen twice. */
+  private readonly seen: RememberedIds;
   private updates = 0;
-  private readonly left: Set<string>;
+  private readonly left: RememberedIds;
 
   constructor(carried?: InboxState) {
     this.unseen = [...(carried?.unseen ?? [])];
-    this.seen = new Set(carried?.seen);
-    this.left = new Set(carried?.left);
+    this.seen = new RememberedIds(carried?.seen);
+    this.left = new RememberedIds(carried?.left);
   }
 
   /** What a run that continues this one goes on with. */
@@ -106,10 +105,6 @@ export class Inbox {
   /** These will have no answer. */
   leave(ids: Iterable<string>): void {
     for (const id of ids) this.left.add(id);
-    for (const oldest of this.left) {
-      if (this.left.size <= mostSeen) return;
-      this.left.delete(oldest);
-    }
   }
 
   /** About how many bytes the waiting messages take. */
@@ -171,8 +166,7 @@ export class Inbox {
   }
 
   private add({ id, text, attachments, by, said }: UserMessage): void {
-    if (this.seen.has(id)) return;
-    this.seen.add(id);
+    if (!this.seen.add(id)) return;
     const message: UserMessage = {
       id,
       text,
@@ -182,8 +176,6 @@ export class Inbox {
     };
     if (this.successor === undefined) this.unseen.push(message);
     else this.forward(this.successor, message);
-    const [oldest] = this.seen;
-    if (this.seen.size > mostSeen && oldest !== undefined) this.seen.delete(oldest);
   }
 }
 

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { chainOf } from '../../../src/client/chain.ts';
 import type { HistoryEvent } from '../../../src/transcript/history-events.ts';
 import { names } from '../../../src/protocol/protocol.ts';
 import { eventsOf } from '../histories.ts';
@@ -36,7 +37,7 @@ export async function expectNothingFinishedRepeated(
   requests: ReadonlyMap<string, readonly number[]> = requestsByBody(scene),
 ): Promise<void> {
   for (const id of await treeOf(scene, workflowId)) {
-    const finished = finishedCalls(id, await eventsOf(scene.client, id));
+    const finished = await finishedInChain(scene, id);
     for (const call of finished) {
       const executed = scene.ledger.entries.filter(
         (entry) => entry.workflowId === id && entry.call === call.id,
@@ -54,6 +55,14 @@ export async function expectNothingFinishedRepeated(
         expect(at, `${id}: ${turn} was asked for after it was finished`).toBeLessThanOrEqual(call?.at ?? 0);
     }
   }
+}
+
+/** Those of all runs of a chain of continue-as-news, whose turns count on. */
+async function finishedInChain({ client }: Scene, workflowId: string): Promise<FinishedCall[]> {
+  const { runId } = await client.get(workflowId).status();
+  const runs = await chainOf(client.temporal.workflow, workflowId, runId);
+  const calls = runs.map(async (run) => finishedCalls(workflowId, await eventsOf(client, workflowId, run)));
+  return (await Promise.all(calls)).flat();
 }
 
 /** When each request arrived, by the request as the history rebuilds it. */

@@ -1,5 +1,9 @@
-/** A server of tools that dies and changes its tools on demand; how often it was started stands in a file. */
+/**
+ * A server of tools that dies and changes its tools on demand; how often it was started stands in a file, and in another one beside it how often
+ * it was asked for its tools.
+ */
 import { appendFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { z } from 'zod';
@@ -24,5 +28,10 @@ const fleeting = server.registerTool('fleeting', { description: 'Goes away.' }, 
 server.registerTool('shrink', { description: 'Takes a tool away.' }, () => {
   fleeting.remove();
   return text('gone');
+});
+// Each request is a line, which the server reads as well.
+createInterface({ input: process.stdin }).on('line', (line) => {
+  if ((JSON.parse(line) as { method?: string }).method === 'tools/list')
+    appendFileSync(`${starts}.lists`, `${process.pid}\n`);
 });
 await server.connect(new StdioServerTransport());
