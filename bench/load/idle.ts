@@ -12,7 +12,7 @@ export interface IdleFigures {
   bytesPerRun: number;
 }
 
-const together = 100;
+const together = 20;
 
 /**
  * Opens conversations, each with an answered request of so many bytes, and looks at what they take. The worker keeps all of their
