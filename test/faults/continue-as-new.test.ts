@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CadenzaClient } from 'cadenza/client';
 import { expect, inject, test } from 'vitest';
-import { z } from 'zod';
-import { defineAgent, defineTool } from 'cadenza';
+import { defineAgent } from 'cadenza';
 import { startOwnServer } from '../support/faults/own-server.ts';
 import {
   continuesOf,
@@ -16,6 +15,7 @@ import {
   wordsIn,
 } from '../support/faults/speakers.ts';
 import { startHarness } from '../support/harness.ts';
+import { listener } from '../support/listener.ts';
 import { connectTo } from '../support/temporal.ts';
 
 const timeout = 400_000;
@@ -46,20 +46,6 @@ test(
   'messages that race with a run’s continue-as-news are each seen once and in order, and none is lost',
   { timeout },
   async () => {
-    const look = defineTool({
-      name: 'look',
-      description: 'Looks whether there is more.',
-      input: z.object({ turn: z.number() }),
-      effect: 'read',
-      execute: () => 'there is more',
-    });
-    const listener = defineAgent({
-      name: 'listener',
-      instructions: 'Listen.',
-      tools: [look],
-      contextWindow: 1_000_000,
-      limits: { turns: 100_000 },
-    });
     await using server = await startOwnServer(settings);
     await using temporal = await connectTo(server.address);
     const heard = new Heard();

@@ -1,7 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { z } from 'zod';
-import { defineAgent, defineTool } from 'cadenza';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import { createModelServer } from '../../src/testing/model-server.ts';
 import { chainOf } from '../../src/client/chain.ts';
@@ -9,25 +7,11 @@ import type { HistoryEvent } from '../../src/transcript/history-events.ts';
 import { startOwnServer } from '../support/faults/own-server.ts';
 import { startHarness } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
+import { listener } from '../support/listener.ts';
 import { connectTo } from '../support/temporal.ts';
 
 const signals = 25_000;
 const updates = 500;
-
-const look = defineTool({
-  name: 'look',
-  description: 'Looks whether there is more.',
-  input: z.object({ turn: z.number() }),
-  effect: 'read',
-  execute: () => 'there is more',
-});
-const listener = defineAgent({
-  name: 'listener',
-  instructions: 'Listen.',
-  tools: [look],
-  contextWindow: 1_000_000,
-  limits: { turns: 100_000 },
-});
 
 test(
   'P10: 25,000 signals and a flood of updates across several continue-as-news: none is lost, none counts twice',
