@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { BundleOptions } from '@temporalio/worker';
 import { failureConverterPath } from '../codec/with-codec.ts';
+import { modulePath as pathOf } from '../installation/module-path.ts';
 
 /** What a bundle of workflows holds beside the workflows. */
 export interface BundleKind {
@@ -11,13 +10,8 @@ export interface BundleKind {
   readonly traces: boolean;
 }
 
-const here = import.meta.url;
-
-/** A module of this package, as the source or the build of it that runs. */
-export function modulePath(name: string): string {
-  const source = fileURLToPath(new URL(`${name}.ts`, here));
-  return existsSync(source) ? source : fileURLToPath(new URL(`${name}.js`, here));
-}
+/** A module of this package, as seen from here. */
+export const modulePath = (name: string): string => pathOf(name, import.meta.url);
 
 /** The workflows of a worker that has none of its own. */
 export const noUserWorkflows = '../workflows/no-user-workflows';

@@ -1,8 +1,7 @@
 import { AsyncLocalStorage, createHook, type AsyncHook } from 'node:async_hooks';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads';
 import type { ConnectionOptions } from '@temporalio/client';
+import { modulePath } from '../../installation/module-path.ts';
 import type { ActivityWatch, TrackedActivity } from '../../activities/observe/activity-watch.ts';
 
 /** How the watchdog's own thread reaches Temporal, and how patient it is. */
@@ -57,7 +56,7 @@ export class Watchdog implements ActivityWatch {
     this.port = port1;
     this.port.unref();
     this.tick();
-    this.thread = new Worker(threadPath(), {
+    this.thread = new Worker(modulePath('./watchdog-thread', import.meta.url), {
       workerData: { options, memory: this.memory, port: port2 },
       transferList: [port2],
     });
@@ -126,9 +125,4 @@ export class Watchdog implements ActivityWatch {
     this.follow.disable();
     this.mark(0);
   }
-}
-
-function threadPath(): string {
-  const source = fileURLToPath(new URL('./watchdog-thread.ts', import.meta.url));
-  return existsSync(source) ? source : fileURLToPath(new URL('./watchdog-thread.js', import.meta.url));
 }
