@@ -40,32 +40,30 @@ export async function callModel(
   let asked = 0;
   let deadline: number | undefined;
   let id = '';
-  // Every promise of a workflow costs the SDK a stack trace.
-  const ask = () =>
-    run.control.run(() => {
-      run.status = { ...run.status, turn, doing: 'asking the model' };
-      asked += 1;
-      id = repeatedId(shortenAs ?? turnId(turn), asked);
-      const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
-        modelCallOptions(id, `turn ${turn}: ${run.agent}`),
-      );
-      deadline = run.deadline.at;
-      const input = {
-        v: protocolVersion,
-        agent: run.agent,
-        turn,
-        since,
-        ...(deadline !== undefined && { deadline }),
-        ...(run.model !== undefined && { model: run.model }),
-        ...(run.limits.tokens !== undefined && {
-          maxOutputTokens: Math.max(1, run.leases.left('tokens') ?? 1),
-        }),
-        ...run.rules.asInput,
-        ...(run.tenant !== undefined && { tenant: run.tenant }),
-        ...(shortenAs !== undefined && { compact: true as const }),
-      };
-      return activities.callModel(input);
-    });
+  const ask = () => {
+    run.status = { ...run.status, turn, doing: 'asking the model' };
+    asked += 1;
+    id = repeatedId(shortenAs ?? turnId(turn), asked);
+    const activities = proxyActivities<{ callModel(input: CallModelInput): Promise<ModelTurn> }>(
+      modelCallOptions(id, `turn ${turn}: ${run.agent}`),
+    );
+    deadline = run.deadline.at;
+    const input = {
+      v: protocolVersion,
+      agent: run.agent,
+      turn,
+      since,
+      ...(deadline !== undefined && { deadline }),
+      ...(run.model !== undefined && { model: run.model }),
+      ...(run.limits.tokens !== undefined && {
+        maxOutputTokens: Math.max(1, run.leases.left('tokens') ?? 1),
+      }),
+      ...run.rules.asInput,
+      ...(run.tenant !== undefined && { tenant: run.tenant }),
+      ...(shortenAs !== undefined && { compact: true as const }),
+    };
+    return activities.callModel(input);
+  };
   for (;;) {
     const limit = reachedLimit(run.limits, run.leases.committed, run.conversation?.turnsBefore);
     if (limit) {
@@ -78,8 +76,10 @@ export async function callModel(
       }
       throw limit;
     }
+    const begun = run.control.interruptions;
+    if (run.control.paused) await run.control.ready(begun);
     try {
-      const reply = await ask();
+      const reply = await run.control.begin(ask);
       const { limits, leave } = reply;
       // Where it could not be left, it is not tried again at every turn.
       if (leave !== undefined && leave !== run.left) run.leaving = leave;
@@ -93,6 +93,7 @@ export async function callModel(
       if (reply.decision.kind !== 'compact' || shortenAs !== undefined) return { id, turn: reply };
       since = [{ compacted: id, digest: reply.digest }];
     } catch (thrown) {
+      if (await run.control.again(thrown, begun)) continue;
       const failed = turnFailure(run, turn, thrown);
       // A pause has moved the deadline that the call under way was given.
       const late = failed instanceof ApplicationFailure && failed.type === 'DeadlineReached';

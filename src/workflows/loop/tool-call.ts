@@ -72,28 +72,32 @@ export class ToolCall {
     this.input = toolInput(run.agent, reply, plan);
   }
 
-  async finish(bounds: CallBounds): Promise<CallOutcome> {
+  /** Does all that; a reference for the next turn. */
+  async finish(bounds: CallBounds): Promise<Since> {
     for (let { approval } = this.plan; ;) {
       const decided = approval && (await this.decided(approval));
-      if (decided) return decided;
+      if (decided) return decided.ref;
       const taken = bounds.take(this.plan.maxBytes);
       const share = typeof taken === 'number' ? taken : await taken;
       let outcome: CallOutcome | undefined;
       try {
         outcome = await this.execute(share);
+      } catch (thrown) {
+        if (!(thrown instanceof Stopped)) throw thrown;
+        return { failed: this.position, why: stoppedText };
       } finally {
         bounds.giveBack(share, outcome);
       }
       if (outcome.result?.uncertain) {
         const settled = await this.settled(outcome.result.uncertain);
-        if (settled) return settled;
+        if (settled) return settled.ref;
         // Leave to run it was given before.
         approval = undefined;
         continue;
       }
       // What was approved is not what would run, as a deploy has changed the definition; or a person still has to be asked.
       approval = outcome.result?.needsDecision;
-      if (!approval) return outcome;
+      if (!approval) return outcome.ref;
     }
   }
 
@@ -148,10 +152,37 @@ export class ToolCall {
     }
   }
 
-  // Not async, as every promise of a workflow costs the SDK a stack trace.
-  private execute(maxBytes: number): Promise<CallOutcome> {
-    if (this.run.conversation?.stopping) throw new Stopped('a person stopped it');
-    return this.run.control.run(() => this.attempt(maxBytes), { repeatable: this.plan.effect !== 'once' });
+  /** Runs the tool; again where a pause cut it short, and later where the attempt did not reach it. */
+  private async execute(maxBytes: number): Promise<CallOutcome> {
+    const { plan, position } = this;
+    const { control, rules, conversation } = this.run;
+    const repeatable = plan.effect !== 'once';
+    for (;;) {
+      if (conversation?.stopping) throw new Stopped('a person stopped it');
+      const begun = control.interruptions;
+      if (control.paused) await control.ready(begun);
+      this.scheduled += 1;
+      const id = repeatedId(position, this.scheduled);
+      const options = toolCallOptions(id, summary(plan.tool, this.input.input), plan);
+      const activities = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
+        options,
+      );
+      const call = () => activities.executeTool({ ...this.input, ...rules.asInput, maxBytes });
+      try {
+        const result = await (repeatable ? control.begin(call) : call());
+        return { ref: { result: id, digest: result.digest }, result };
+      } catch (thrown) {
+        if (isCancellation(thrown)) {
+          this.input = { ...this.input, repeated: true };
+          if (repeatable && (await control.again(thrown, begun))) continue;
+          throw thrown;
+        }
+        if (!(thrown instanceof ActivityFailure)) throw thrown;
+        if (repeatable || this.scheduled >= mostOffers || !mayReachTool(thrown))
+          return this.explained(id, thrown);
+      }
+      await sleep(offerPauseMs);
+    }
   }
 
   private explained(id: string, thrown: ActivityFailure): CallOutcome {
@@ -162,27 +193,6 @@ export class ToolCall {
     // A frozen worker may wake, and go on until its own time is up.
     const uncertain = { why, againFrom: Date.now() + startToCloseMs(plan) };
     return { ref: { failed: id, why }, result: { output: null, uncertain, bytes: 0, digest: id } };
-  }
-
-  private async attempt(maxBytes: number): Promise<CallOutcome> {
-    const { plan, position } = this;
-    this.scheduled += 1;
-    const id = repeatedId(position, this.scheduled);
-    const options = toolCallOptions(id, summary(plan.tool, this.input.input), plan);
-    const activities = proxyActivities<{ executeTool(input: ExecuteToolInput): Promise<ToolResult> }>(
-      options,
-    );
-    try {
-      const result = await activities.executeTool({ ...this.input, ...this.run.rules.asInput, maxBytes });
-      return { ref: { result: id, digest: result.digest }, result };
-    } catch (thrown) {
-      if (isCancellation(thrown)) this.input = { ...this.input, repeated: true };
-      if (!(thrown instanceof ActivityFailure) || isCancellation(thrown)) throw thrown;
-      if (plan.effect !== 'once' || this.scheduled >= mostOffers || !mayReachTool(thrown))
-        return this.explained(id, thrown);
-    }
-    await sleep(offerPauseMs);
-    return await this.execute(maxBytes);
   }
 }
 

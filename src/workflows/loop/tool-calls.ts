@@ -6,10 +6,9 @@ import {
   type ModelTurn,
   type Since,
 } from '../../protocol/protocol.ts';
-import { Stopped } from '../people/control.ts';
 import { commandTask, delegate } from './delegation.ts';
 import type { Run } from './run.ts';
-import { stoppedText, ToolCall, type CallBounds, type CallOutcome } from './tool-call.ts';
+import { ToolCall, type CallBounds, type CallOutcome } from './tool-call.ts';
 
 /** Tools that run at once: their results, buffered during one slow workflow task, stay within the server's 100 events and 2 MB. */
 const mostInFlight = 32;
@@ -33,30 +32,20 @@ export async function runToolCalls(
 ): Promise<CallOutcomes> {
   const bounds = new TurnBounds(plans.filter((plan) => 'tool' in plan).length);
   const parts = plans.filter((plan) => 'delegate' in plan).length + 1;
-  let refusals = 0;
-  const answer = async (plan: CallPlan, index: number): Promise<Since> => {
+  // Not async, as every promise of a workflow costs the SDK a stack trace.
+  const answer = (plan: CallPlan, index: number): Promise<Since> => {
     const id = callId(replyId, index);
-    if ('refused' in plan) {
-      refusals += 1;
-      return { refused: id };
-    }
-    if ('task' in plan) return await commandTask(run, id, turn, index, plan);
-    if ('delegate' in plan) return await delegate(run, id, turn, index, { plan, parts });
-    const call = new ToolCall(run, id, plan, { id: replyId, turn, index });
-    try {
-      const { ref, result } = await call.finish(bounds);
-      if (result?.refused) refusals += 1;
-      return ref;
-    } catch (thrown) {
-      if (thrown instanceof Stopped) return { failed: id, why: stoppedText };
-      throw thrown;
-    }
+    if ('refused' in plan) return Promise.resolve(bounds.refuse(id));
+    if ('task' in plan) return commandTask(run, id, turn, index, plan);
+    if ('delegate' in plan) return delegate(run, id, turn, index, { plan, parts });
+    return new ToolCall(run, id, plan, { id: replyId, turn, index }).finish(bounds);
   };
   const [only] = plans;
-  if (only && plans.length === 1) return { since: [await answer(only, 0)], allRefused: refusals === 1 };
+  if (only && plans.length === 1)
+    return { since: [await answer(only, 0)], allRefused: bounds.refusals === 1 };
   try {
     const since = await Promise.all(plans.map(answer));
-    return { since, allRefused: refusals === plans.length };
+    return { since, allRefused: bounds.refusals === plans.length };
   } catch (thrown) {
     // A call that ends the run does not keep the outcome of those beside it from being recorded.
     await bounds.settle();
@@ -73,9 +62,20 @@ class TurnBounds implements CallBounds {
   private left = turnBytes;
   private waiting: number;
   private closed = false;
+  private refused = 0;
 
   constructor(calls: number) {
     this.waiting = calls;
+  }
+
+  /** Calls that were refused, by the plan or by the tool's worker. */
+  get refusals(): number {
+    return this.refused;
+  }
+
+  refuse(position: string): Since {
+    this.refused += 1;
+    return { refused: position };
   }
 
   /** Waits for the tools that run, and starts no other. */
@@ -93,6 +93,7 @@ class TurnBounds implements CallBounds {
     if (!outcome) return;
     const { result } = outcome;
     this.left += share - (result?.bytes ?? 0);
+    if (result?.refused) this.refused += 1;
     // It may come again.
     if (result?.needsDecision || result?.uncertain) this.waiting += 1;
   }

@@ -14,6 +14,13 @@ export class Stopped extends Error {
   override readonly name = 'Stopped';
 }
 
+/** A scope without a timeout of its own; it hands on the promise of what it runs, where the SDK's would make two more. */
+class WorkScope extends CancellationScope {
+  protected override runInContext<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+}
+
 /**
  * Pause and resume, for a run and the runs below it.
  *
@@ -28,8 +35,9 @@ export class Control {
   private readonly children = new Set<string>();
   /** What a pause "now" cancels. */
   private interruptible: CancellationScope | undefined;
-  /** How often work was cut short for good. */
-  private cuts = 0;
+  private interrupted = 0;
+  /** The last interruption after which work is not to be done again. */
+  private lastCut = 0;
 
   constructor(
     deadline: Deadline,
@@ -67,32 +75,36 @@ export class Control {
     while (this.state.paused && !unless()) await condition(() => !this.state.paused || unless());
   }
 
-  /**
-   * Does work that a pause may cut short: after the pause it is done again. Work that must not be repeated is left to finish.
-   *
-   * Every promise of a workflow costs the SDK a stack trace, so there is one scope for all work, and no waiting without a pause.
-   */
-  run<T>(work: () => Promise<T>, options: { repeatable: boolean } = { repeatable: true }): Promise<T> {
-    const { cuts } = this;
-    const isCut = () => this.cuts > cuts;
-    const again = () => {
-      if (isCut()) throw new Stopped('a person stopped it');
-      return this.run(work, options);
-    };
-    if (this.state.paused) return this.gate(isCut).then(again);
-    if (!options.repeatable) return work();
-    const scope = (this.interruptible ??= new CancellationScope());
-    return scope.run(work).catch((thrown: unknown) => {
-      // A pause, or whoever stopped it, has taken the scope away; anything else that cancels leaves it.
-      if (!isCancellation(thrown) || scope === this.interruptible) throw thrown;
-      return again();
-    });
+  /** How often work was cut short so far: what begins now, {@link ready} and {@link again} ask by this number. */
+  get interruptions(): number {
+    return this.interrupted;
+  }
+
+  /** Begins work that a pause may cut short. Who gets an error of it asks {@link again}. */
+  begin<T>(work: () => Promise<T>): Promise<T> {
+    // One scope for all work, as every promise of a workflow costs the SDK a stack trace.
+    return (this.interruptible ??= new WorkScope()).run(work);
+  }
+
+  /** Waits while the run is paused; throws {@link Stopped} where a person has cut short what began at that number of interruptions. */
+  async ready(begun: number): Promise<void> {
+    const isCut = () => this.lastCut > begun;
+    await this.gate(isCut);
+    if (isCut()) throw new Stopped('a person stopped it');
+  }
+
+  /** Whether that is the error of work that a pause has cut short, and that is to be done again: once the pause is over. */
+  async again(thrown: unknown, begun: number): Promise<boolean> {
+    // Whatever else cancels, interrupts nothing.
+    if (!isCancellation(thrown) || this.interrupted === begun) return false;
+    await this.ready(begun);
+    return true;
   }
 
   /** Cuts short what may be cut short: it throws {@link Stopped}. */
   cut(): void {
-    this.cuts += 1;
     this.interrupt();
+    this.lastCut = this.interrupted;
   }
 
   /** A child has started: it is told whatever has changed since it was given its start, and what changes while it runs. */
@@ -119,6 +131,7 @@ export class Control {
   private interrupt(): void {
     const scope = this.interruptible;
     this.interruptible = undefined;
+    this.interrupted += 1;
     scope?.cancel();
   }
 
