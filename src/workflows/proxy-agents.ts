@@ -3,6 +3,7 @@ import { agentStart, type RunOptions } from '../protocol/agent-start.ts';
 import type { AgentInput, AgentOutput } from '../agents/define-agent.ts';
 import type { Json, RunResult } from '../protocol/protocol.ts';
 import { runChild, type ChildRunOptions } from './loop/child-run.ts';
+import { workflowState } from './workflow-state.ts';
 
 /** How one call of an agent runs. */
 export interface AgentCallOptions extends ChildRunOptions, RunOptions {
@@ -25,8 +26,8 @@ export type AgentProxies<Agents> = {
   ]: AgentProxy<AgentInput<Agents[Key]>, AgentOutput<Agents[Key]>>;
 };
 
-/** How often each agent was called by this workflow: module state is a workflow's own in Temporal's sandbox. */
-const calls = new Map<string, number>();
+/** How often each agent was called by this workflow. */
+const callsOf = workflowState('calls', () => new Map<string, number>());
 
 /**
  * Typed handles to the agents of a module, for workflow code. Each call is a child workflow.
@@ -51,6 +52,7 @@ export function proxyAgents<Agents>(defaults: AgentCallOptions = {}): AgentProxi
 
 async function callAgent(name: string, input: Json, options: AgentCallOptions): Promise<RunResult> {
   const { limits, policy, tenant, concurrency, attachments, workflowId, ...childOptions } = options;
+  const calls = callsOf.get();
   const count = (calls.get(name) ?? 0) + 1;
   calls.set(name, count);
   const id = workflowId ?? `${workflowInfo().workflowId}/${name}-${count}`;

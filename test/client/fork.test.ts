@@ -122,7 +122,7 @@ test('requests() and a fork reach back over a continue-as-new, and a handle of a
     },
   });
   const counter = defineAgent({ name: 'counter', instructions: 'Count.', tools: [wait] });
-  await using harness = await startHarness({ agents: [counter], respond: countToThree });
+  await using harness = await startHarness({ continuesSoon: true, agents: [counter], respond: countToThree });
   const { client } = harness;
   const run = await client.start(counter, 'Go.');
   await reached.opened;

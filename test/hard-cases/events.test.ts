@@ -17,6 +17,7 @@ test('P8: whoever watches comes back by a cursor, over a continue-as-new, misses
   const desk = defineAgent({ name: 'desk', instructions: 'Pay.', tools: [pay] });
   const asking = (amount: number) => ({ toolCalls: [{ name: 'pay', arguments: { amount } }] });
   await using harness = await startHarness({
+    continuesSoon: true,
     agents: [desk],
     respond: scriptedModel([asking(1), asking(2), { text: 'done' }]),
   });

@@ -298,6 +298,7 @@ test('attachments stay by reference when a run continues as new, also those of a
   });
   const agent = defineAgent({ name: 'viewer', instructions: 'Look.', tools: [wait] });
   await using harness = await startHarness({
+    continuesSoon: true,
     agents: [agent],
     transcripts: { cacheBytes: 0 },
     respond: scriptedModel([{ toolCalls: [{ name: 'wait', arguments: {} }] }, { text: 'done' }]),

@@ -170,6 +170,7 @@ test('T11: each run of a chain of continue-as-news is archived, and the chain is
   });
   const patient = defineAgent({ name: 'patient', instructions: 'Wait.', tools: [wait] });
   await using harness = await startHarness({
+    continuesSoon: true,
     agents: [patient],
     archive: at,
     respond: scriptedModel([{ toolCalls: [{ name: 'wait', arguments: {} }] }, { text: 'done' }]),

@@ -16,7 +16,7 @@ import {
   type ModelServer,
   type ModelServerOptions,
 } from '../../src/testing/model-server.ts';
-import { connectToTemporal, type TemporalForTests } from './temporal.ts';
+import { connectToSoon, connectToTemporal, type TemporalForTests } from './temporal.ts';
 import { sharedBundle } from './shared-bundle.ts';
 
 /** What a test says of its worker and its model. */
@@ -43,6 +43,8 @@ export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   server?: ModelServer;
   /** Another server than that of the test run. */
   temporal?: TemporalForTests;
+  /** On a server that suggests to continue as new after a few hundred events, for `fillHistory`. */
+  continuesSoon?: boolean;
 }
 
 /** A worker, a model server and a client on a task queue of their own. */
@@ -69,12 +71,13 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     dataConverter,
     workflows,
     worker: workerOptions,
-    temporal: _other,
+    temporal: other,
+    continuesSoon = false,
     ...cadenza
   } = options;
   // With keys in the environment, any test runs encrypted.
   const codec = cadenza.codec ?? codecFromEnvironment() ?? false;
-  const temporal = options.temporal ?? (await connectToTemporal());
+  const temporal = other ?? (await (continuesSoon ? connectToSoon() : connectToTemporal()));
   const server =
     options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;

@@ -14,15 +14,23 @@ export interface TemporalForTests {
   readonly client: Client;
 }
 
-let connected: ReturnType<typeof connectTo> | undefined;
+type Connected = ReturnType<typeof connectTo>;
+const connected = new Map<'temporalAddress' | 'soonAddress', Connected>();
 
 /** Connects to the server of the test run, once for each test file, and disconnects after the file's last test. */
 export function connectToTemporal(): Promise<TemporalForTests> {
-  return (connected ??= connect());
+  return connectOnce('temporalAddress');
 }
 
-async function connect(): ReturnType<typeof connectTo> {
-  return await connectTo(inject('temporalAddress'));
+/** Connects likewise to one that suggests to continue as new after a few hundred events. */
+export function connectToSoon(): Promise<TemporalForTests> {
+  return connectOnce('soonAddress');
+}
+
+function connectOnce(name: 'temporalAddress' | 'soonAddress'): Connected {
+  const connection = connected.get(name) ?? connectTo(inject(name));
+  connected.set(name, connection);
+  return connection;
 }
 
 /** Connects to a server, until whoever asked disposes of it. */
@@ -46,7 +54,7 @@ export async function connectTo(address: string): Promise<TemporalForTests & Asy
 }
 
 afterAll(async () => {
-  const temporal = await connected;
-  connected = undefined;
-  await temporal?.[Symbol.asyncDispose]();
+  const all = [...connected.values()];
+  connected.clear();
+  for (const temporal of all) await (await temporal)[Symbol.asyncDispose]();
 });

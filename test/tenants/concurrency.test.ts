@@ -5,14 +5,14 @@ import type { HistoryEvent, RunHandle } from 'cadenza/client';
 import { slotsId } from '../../src/protocol/tenancy.ts';
 import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
-import { startHarness, type Harness } from '../support/harness.ts';
+import { startHarness, type Harness, type HarnessOptions } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
 import { resetToBefore } from '../support/reset.ts';
 
 const busy = defineAgent({ name: 'busy', instructions: 'Work.' });
 
 /** Runs of `busy` work until they are let go, by what they were asked; who is at it is counted. */
-async function startBusy(): Promise<{
+async function startBusy(options: Partial<HarnessOptions> = {}): Promise<{
   harness: Harness;
   atWork: () => string[];
   most: () => number;
@@ -27,6 +27,7 @@ async function startBusy(): Promise<{
   const working = new Set<string>();
   let most = 0;
   const harness = await startHarness({
+    ...options,
     agents: [busy],
     respond: async ({ messages }) => {
       const who = /run-\d+/.exec(JSON.stringify(messages))?.[0] ?? '';
@@ -156,7 +157,7 @@ test('a holder that is reset keeps its slot and gives it back once', async () =>
 }, 120_000);
 
 test('a run that continues as new keeps its slot, and gives it back when it ends', async () => {
-  const { harness, atWork, letGo } = await startBusy();
+  const { harness, atWork, letGo } = await startBusy({ continuesSoon: true });
   await using _harness = harness;
   const { client } = harness;
   const concurrency = { key: key() };

@@ -195,6 +195,7 @@ test('runs that continue each other as new are in one trace, the later ones belo
   });
   const patient = defineAgent({ name: 'patient', instructions: 'Wait.', tools: [wait] });
   await using harness = await startHarness({
+    continuesSoon: true,
     agents: [patient],
     respond: scriptedModel([{ toolCalls: [{ name: 'wait', arguments: {} }] }, { text: 'done' }]),
     tracing,

@@ -82,6 +82,7 @@ test('a run that continued as new knows the messages and decisions that came bef
   });
   const agent = defineAgent({ name: 'payer', instructions: 'Pay.', tools: [wait, pay] });
   await using harness = await startHarness({
+    continuesSoon: true,
     agents: [agent],
     respond: scriptedModel([
       { toolCalls: [{ name: 'pay', arguments: {} }] },
@@ -120,6 +121,7 @@ test('a run that continued as new keeps its deadline', async () => {
   const agent = defineAgent({ name: 'late', instructions: 'Wait.', tools: [wait] });
   const never = new Promise<never>(() => undefined);
   await using harness = await startHarness({
+    continuesSoon: true,
     agents: [agent],
     respond: scriptedModel([callWait(1), async () => never]),
   });
@@ -147,6 +149,7 @@ test('T8: a run that continues as new shortens a conversation that one payload c
     toolCalls: Array.from({ length: 13 }, (_, n) => ({ name: 'wait', arguments: { n: n + 10 } })),
   };
   await using harness = await startHarness({
+    continuesSoon: true,
     agents: [agent],
     respond: scriptedModel([
       twelve,

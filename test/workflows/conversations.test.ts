@@ -127,7 +127,7 @@ test(
   'P3 P4: a conversation continues as new while it is idle, and its answers and ids survive',
   { timeout: 180_000 },
   async () => {
-    await using harness = await startHarness({ agents: [echo], respond: everything });
+    await using harness = await startHarness({ continuesSoon: true, agents: [echo], respond: everything });
     const { client } = harness;
     const id = conversation();
     const first = await client.send(echo, id, 'one', { messageId: 'first' });

@@ -273,6 +273,7 @@ test('a run that continues as new keeps its rules, and a child that runs is told
   ]);
   const child = scriptedModel([asking('pay', 1), asking('pay', 2), telling]);
   await using harness = await startHarness({
+    continuesSoon: true,
     agents: [payer, boss],
     respond: (request) =>
       request.messages.slice(0, 1).map(messageText).join('').startsWith('Pay what')

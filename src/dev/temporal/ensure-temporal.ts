@@ -26,6 +26,8 @@ export interface EnsureTemporalOptions {
   readonly ui?: boolean;
   /** A new server of one's own whatever else runs, on free ports, its data in memory: for tests. Default false. */
   readonly fresh?: boolean;
+  /** Further settings of a fresh server, `name=value`. */
+  readonly settings?: readonly string[];
   /** Ends the search or the start; the promise then rejects with its reason, and nothing is left running. */
   readonly signal?: AbortSignal;
 }
@@ -58,7 +60,8 @@ export async function ensureTemporal(options: EnsureTemporalOptions = {}): Promi
   const dataDir = resolve(options.dataDir ?? '.cadenza');
   const cacheDir = cacheFolder(env);
   signal?.throwIfAborted();
-  if (fresh) return startFreshServer({ env, cacheDir, report, signal, ui: options.ui ?? false });
+  const { ui = false, settings: serverSettings = [] } = options;
+  if (fresh) return startFreshServer({ env, cacheDir, report, signal, ui, settings: serverSettings });
 
   const settings = loadSettings(env);
   if (settings.address !== undefined) return useSetAddress(settings, report);
@@ -186,7 +189,9 @@ function asRunning(server: SharedServer, shared: SharedServerOptions): RunningTe
 }
 
 async function startFreshServer(
-  options: Pick<SharedServerOptions, 'env' | 'cacheDir' | 'ui' | 'report' | 'signal'>,
+  options: Pick<SharedServerOptions, 'env' | 'cacheDir' | 'ui' | 'report' | 'signal'> & {
+    settings: readonly string[];
+  },
 ): Promise<RunningTemporal> {
   const cli = await findCli(options);
   const namespace = 'default';

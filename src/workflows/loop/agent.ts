@@ -165,14 +165,14 @@ async function takeTurns(run: Run, begin: Since[]): Promise<RunResult> {
     const messages = run.inbox.take();
     conversation?.answers(messages);
     since = [...since, ...run.background.take(), ...messages];
-    observer.current.turnBegan(run.agent, run.turn);
+    observer.get().turnBegan(run.agent, run.turn);
     try {
       const outcome = await takeTurn(run, since);
-      observer.current.turnEnded(run.turn);
+      observer.get().turnEnded(run.turn);
       if ('result' in outcome) return outcome.result;
       since = outcome.since;
     } catch (thrown) {
-      observer.current.turnEnded(run.turn, thrown);
+      observer.get().turnEnded(run.turn, thrown);
       // What the model was to be given stays for its next turn.
       if (!(thrown instanceof Stopped)) throw thrown;
     }

@@ -204,7 +204,7 @@ function errorTypeOf(thrown: unknown): string | undefined {
 /** Made anew for each workflow, by Temporal. */
 export const interceptors = (): WorkflowInterceptors => {
   const trace = new RunTrace();
-  observer.current = trace;
+  observer.set(trace);
   return {
     inbound: [
       {
