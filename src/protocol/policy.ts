@@ -71,7 +71,7 @@ const effects: readonly string[] = ['read', 'idempotent', 'once'];
 
 type Check = (value: unknown, expected: never) => boolean;
 
-const checks: { [condition: string]: { takes: (expected: unknown) => boolean; holds: Check } } = {
+const checks: { readonly [condition: string]: { takes: (expected: unknown) => boolean; holds: Check } } = {
   is: { takes: () => true, holds: (value, expected: Json) => sameJson(value, expected) },
   oneOf: {
     takes: Array.isArray,

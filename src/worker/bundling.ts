@@ -33,7 +33,7 @@ export function bundlerOptions(options: BundleOptions, { encrypts, traces }: Bun
     ...definedOf(options),
     workflowInterceptorModules,
     workflowsPath: entry,
-    preloadModules: [...(options.preloadModules ?? []), ...sharedModules(traces)],
+    preloadModules: [...(options.preloadModules ?? []), ...sharedModules({ encrypts, traces })],
     webpackConfigHook: (config) => {
       const hooked = options.webpackConfigHook?.(config) ?? config;
       const alias = {
@@ -56,17 +56,14 @@ export function bundlerOptions(options: BundleOptions, { encrypts, traces }: Bun
  * The modules of this package that a worker loads once, and not again for each workflow: that saves memory, and code that every run uses becomes fast.
  * They keep what is a workflow's own by `workflowState`.
  */
-function sharedModules(traces: boolean): string[] {
-  const names = [
-    'index',
-    'loop/agent',
-    'beside/archive-run',
-    'beside/concurrency-slots',
-    'beside/tenant-budget',
+function sharedModules({ encrypts, traces }: BundleKind): string[] {
+  const beside = ['archive-run', 'concurrency-slots', 'tenant-budget'].map((name) => `beside/${name}`);
+  const names = ['proxy-agents', 'loop/agent', ...beside, 'observe/log-attributes'];
+  if (traces) names.push('observe/tracing');
+  return [
+    ...names.map((name) => modulePath(`../workflows/${name}`)),
+    ...(encrypts ? [failureConverterPath] : []),
   ];
-  return [...names, 'observe/log-attributes', ...(traces ? ['observe/tracing'] : [])].map((name) =>
-    modulePath(`../workflows/${name}`),
-  );
 }
 
 /** The options that are given: a worker passes on what it has not got as `undefined`. */

@@ -5,7 +5,7 @@
 import * as userWorkflows from 'cadenza-user-workflows';
 
 export * from 'cadenza-user-workflows';
-export { agent } from './loop/agent.ts';
+export { agent } from './index.ts';
 export { archiveRun } from './beside/archive-run.ts';
 export { concurrencySlots } from './beside/concurrency-slots.ts';
 export { tenantBudget } from './beside/tenant-budget.ts';

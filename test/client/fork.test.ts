@@ -129,6 +129,7 @@ test('requests() and a fork reach back over a continue-as-new, and a handle of a
   await fillHistory(client, run.workflowId);
   goOn.open();
   await run.result();
+  expect((await run.status()).runId).not.toBe(run.runId);
   const bodies = harness.server.requests.map(({ rawBody }) => rawBody);
   expect((await run.requests()).map(({ request }) => JSON.stringify(request))).toEqual(bodies);
   const fork = await client.fork(run.workflowId, { turn: 1 });

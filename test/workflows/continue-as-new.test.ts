@@ -125,15 +125,21 @@ test('a run that continued as new keeps its deadline', async () => {
     agents: [agent],
     respond: scriptedModel([callWait(1), async () => never]),
   });
-  const run = await harness.client.start(agent, 'Begin.', { limits: { deadline: '25 seconds' } });
+  const run = await harness.client.start(agent, 'Begin.', { limits: { deadline: '15 seconds' } });
   await reached;
+  const { startedAt: firstStartedAt } = await run.status();
   await fillHistory(harness.client, run.workflowId);
   open();
   await expect(run.result()).rejects.toMatchObject({ cause: { type: 'DeadlineReached' } });
-  const { startedAt, closedAt, runId } = await run.status();
+  const { startedAt, runId } = await run.status();
   expect(runId).not.toBe(run.runId);
+  const events = await eventsOf(harness.client, run.workflowId);
+  const timer = events.find((event) => kindOf(event) === 'timerStarted')?.timerStartedEventAttributes;
+  const { seconds, nanos } = timer?.startToFireTimeout ?? {};
+  const left = Number(seconds) * 1_000 + Number(nanos) / 1e6;
   // Counted from the first run's start.
-  expect(Number(closedAt) - Number(startedAt)).toBeLessThan(25_000);
+  expect(left).toBeLessThanOrEqual(15_000 - (Number(startedAt) - Number(firstStartedAt)));
+  expect(left).toBeGreaterThan(0);
 });
 
 test('T8: a run that continues as new shortens a conversation that one payload could not carry', async () => {

@@ -5,6 +5,7 @@ import { defineAgent, defineTool } from 'cadenza';
 import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel, type ModelServerRequest } from '../../src/testing/model-server.ts';
 import { startHarness } from '../support/harness.ts';
+import { eventsOf } from '../support/histories.ts';
 
 const isAsked = ({ messages }: ModelServerRequest, text: string) => messages[0]?.content === text;
 
@@ -278,4 +279,47 @@ test('a tool that a deploy made a "once" tool is not run again after a pause cut
   await again.resume();
   await expect(again.result()).rejects.toMatchObject({ cause: { type: 'EffectUncertain' } });
   expect(done).toBe(0);
+});
+
+test('what a pause has held up begins after it in the order in which the model asked for it', async () => {
+  const asked = Promise.withResolvers<void>();
+  const paused = Promise.withResolvers<void>();
+  const look = defineTool({
+    name: 'look',
+    description: 'Looks.',
+    input: z.object({}),
+    effect: 'read',
+    execute: () => 'seen',
+  });
+  const helper = defineAgent({ name: 'helper', instructions: 'Help.' });
+  const agent = defineAgent({ name: 'worker', instructions: 'Work.', tools: [look], delegates: ['helper'] });
+  await using harness = await startHarness({
+    agents: [agent, helper],
+    respond: async (request) => {
+      if (!isAsked(request, 'Work.')) return { text: 'helped' };
+      if (request.messages.length > 2) return { text: 'done' };
+      asked.resolve();
+      await paused.promise;
+      return {
+        toolCalls: [
+          { name: 'look', arguments: {} },
+          { name: 'ask_helper', arguments: { task: 'help' } },
+        ],
+      };
+    },
+  });
+  const run = await harness.client.start(agent, 'go');
+  await asked.promise;
+  await run.pause();
+  paused.resolve();
+  await expect.poll(async () => (await run.status()).now?.decision).toMatch(/^call /);
+  await run.resume();
+  expect((await run.result()).output).toBe('done');
+  const events = await eventsOf(harness.client, run.workflowId);
+  const begun = events.flatMap(({ activityTaskScheduledEventAttributes: activity, ...event }) => {
+    if (activity) return [activity.activityId];
+    return event.startChildWorkflowExecutionInitiatedEventAttributes ? ['the helper'] : [];
+  });
+  // Another order, after an update of Cadenza, would fail the workflow tasks of runs that are open.
+  expect(begun).toEqual(['turn-1', 'turn-1.0', 'the helper', 'turn-2']);
 });

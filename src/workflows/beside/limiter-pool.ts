@@ -15,7 +15,7 @@ import {
 const calmMs = 5_000;
 const contendedMs = 2_000;
 /** How soon a worker that has less than it may expect asks again. */
-const soonMs = { least: 250, most: 1_000 };
+const soonMs = { least: 250, most: 1_000 } as const;
 /** With very many workers each asks more seldom: some 25 asks a second altogether are what one workflow takes easily. */
 const perWorkerMs = 40;
 /** Workers with a lease. Each takes some hundred bytes of what is handed to the next run. */

@@ -5,7 +5,7 @@ import { used, type LeasedLimit } from './limits.ts';
 import { askLeaseSignal, leaseSignal, type LeaseRequest } from '../messages.ts';
 
 /** The least that is worth lending. */
-const least: Record<LeasedLimit, number> = { turns: 1, tokens: 1, cost: 1e-9 };
+const least: Readonly<Record<LeasedLimit, number>> = { turns: 1, tokens: 1, cost: 1e-9 };
 /** How long a parent may take to answer: one of an older build never does. */
 const patienceMs = 60_000;
 

@@ -40,6 +40,7 @@ export async function callModel(
   let asked = 0;
   let deadline: number | undefined;
   let id = '';
+  let isRepeated = false;
   const ask = () => {
     run.status = { ...run.status, turn, doing: 'asking the model' };
     asked += 1;
@@ -65,19 +66,17 @@ export async function callModel(
     return activities.callModel(input);
   };
   for (;;) {
-    const limit = reachedLimit(run.limits, run.leases.committed, run.conversation?.turnsBefore);
+    // A call that a pause has cut short is the same call, within the limits that it was made in.
+    const limit = isRepeated
+      ? undefined
+      : reachedLimit(run.limits, run.leases.committed, run.conversation?.turnsBefore);
     if (limit) {
-      const kind = leasedLimit(limit);
-      if (kind && (await run.leases.more(kind))) continue;
-      // What those in the background do not use comes back.
-      if (kind && (await run.background.oneEnds())) {
-        since = [...since, ...run.background.take()];
-        continue;
-      }
-      throw limit;
+      since = await makeRoom(run, limit, since);
+      continue;
     }
-    const begun = run.control.interruptions;
-    if (run.control.paused) await run.control.ready(begun);
+    const ready = run.control.mark();
+    if (run.control.paused) await run.control.ready(ready);
+    const begun = run.control.mark(ready);
     try {
       const reply = await run.control.begin(ask);
       const { limits, leave } = reply;
@@ -92,14 +91,25 @@ export async function callModel(
       account(run, reply);
       if (reply.decision.kind !== 'compact' || shortenAs !== undefined) return { id, turn: reply };
       since = [{ compacted: id, digest: reply.digest }];
+      isRepeated = false;
     } catch (thrown) {
-      if (await run.control.again(thrown, begun)) continue;
+      isRepeated = run.control.interrupted(thrown, begun);
+      if (isRepeated) continue;
       const failed = turnFailure(run, turn, thrown);
       // A pause has moved the deadline that the call under way was given.
       const late = failed instanceof ApplicationFailure && failed.type === 'DeadlineReached';
       if (!late || !run.deadline.moved(deadline)) throw failed;
     }
   }
+}
+
+/** Has other runs give of a limit that is reached, and returns what the model is then to be given; throws the limit where they do not. */
+async function makeRoom(run: Run, limit: ApplicationFailure, since: Since[]): Promise<Since[]> {
+  const kind = leasedLimit(limit);
+  if (kind && (await run.leases.more(kind))) return since;
+  // What those in the background do not use comes back.
+  if (kind && (await run.background.oneEnds())) return [...since, ...run.background.take()];
+  throw limit;
 }
 
 function turnFailure(run: Run, turn: number, thrown: unknown): unknown {

@@ -27,7 +27,7 @@ const amounts: Fits = (value) =>
   );
 
 /** What the workflow itself uses of its argument. What a field holds beyond that is checked where it is used, and what is not known is ignored. */
-const fields: { [Field in keyof AgentStart]?: Fits } = {
+const fields: { readonly [Field in keyof AgentStart]?: Fits } = {
   limits: amounts,
   lease: amounts,
   model: text,

@@ -159,8 +159,9 @@ export class ToolCall {
     const repeatable = plan.effect !== 'once';
     for (;;) {
       if (conversation?.stopping) throw new Stopped('a person stopped it');
-      const begun = control.interruptions;
-      if (control.paused) await control.ready(begun);
+      const asked = control.mark();
+      if (control.paused) await control.ready(asked);
+      const begun = control.mark(asked);
       this.scheduled += 1;
       const id = repeatedId(position, this.scheduled);
       const options = toolCallOptions(id, summary(plan.tool, this.input.input), plan);
@@ -174,7 +175,7 @@ export class ToolCall {
       } catch (thrown) {
         if (isCancellation(thrown)) {
           this.input = { ...this.input, repeated: true };
-          if (repeatable && (await control.again(thrown, begun))) continue;
+          if (repeatable && control.interrupted(thrown, begun)) continue;
           throw thrown;
         }
         if (!(thrown instanceof ActivityFailure)) throw thrown;

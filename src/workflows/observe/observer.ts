@@ -10,7 +10,7 @@ export interface RunObserver {
   turnEnded(turn: number, thrown?: unknown): void;
 }
 
-const nobody: RunObserver = { turnBegan: () => undefined, turnEnded: () => undefined };
+const nobody: Readonly<RunObserver> = { turnBegan: () => undefined, turnEnded: () => undefined };
 
 /** Who is told of the turns of this workflow's run: nobody, unless the worker's bundle has somebody in it. */
 export const observer = workflowState<RunObserver>('observer', () => nobody);

@@ -17,7 +17,7 @@ const keys = {
   status: defineSearchAttributeKey('CadenzaStatus', searchAttributes.CadenzaStatus),
   waiting: defineSearchAttributeKey('CadenzaWaiting', searchAttributes.CadenzaWaiting),
   cost: defineSearchAttributeKey('CadenzaCost', searchAttributes.CadenzaCost),
-};
+} as const;
 
 /**
  * Keeps the run's search attributes up to date, where its namespace has them: the agent once, the status when it changes, and the cost

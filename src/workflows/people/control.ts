@@ -35,7 +35,7 @@ export class Control {
   private readonly children = new Set<string>();
   /** What a pause "now" cancels. */
   private interruptible: CancellationScope | undefined;
-  private interrupted = 0;
+  private interruptions = 0;
   /** The last interruption after which work is not to be done again. */
   private lastCut = 0;
 
@@ -75,36 +75,33 @@ export class Control {
     while (this.state.paused && !unless()) await condition(() => !this.state.paused || unless());
   }
 
-  /** How often work was cut short so far: what begins now, {@link ready} and {@link again} ask by this number. */
-  get interruptions(): number {
-    return this.interrupted;
+  /** How often work was cut short so far. Throws {@link Stopped} where a person has cut short what began, or waited, at that number. */
+  mark(since = Number.POSITIVE_INFINITY): number {
+    if (this.lastCut > since) throw new Stopped('a person stopped it');
+    return this.interruptions;
   }
 
-  /** Begins work that a pause may cut short. Who gets an error of it asks {@link again}. */
+  /** Waits with work while the run is paused, or until a person cuts short what waits since that {@link mark}. */
+  ready(since: number): Promise<void> {
+    return this.gate(() => this.lastCut > since);
+  }
+
+  /** Begins work that a pause may cut short. Who gets an error of it asks {@link interrupted}. */
   begin<T>(work: () => Promise<T>): Promise<T> {
     // One scope for all work, as every promise of a workflow costs the SDK a stack trace.
     return (this.interruptible ??= new WorkScope()).run(work);
   }
 
-  /** Waits while the run is paused; throws {@link Stopped} where a person has cut short what began at that number of interruptions. */
-  async ready(begun: number): Promise<void> {
-    const isCut = () => this.lastCut > begun;
-    await this.gate(isCut);
-    if (isCut()) throw new Stopped('a person stopped it');
-  }
-
-  /** Whether that is the error of work that a pause has cut short, and that is to be done again: once the pause is over. */
-  async again(thrown: unknown, begun: number): Promise<boolean> {
+  /** Whether that is the error of work that a pause has cut short, and that is to be done again once the pause is over. Throws as {@link mark} does. */
+  interrupted(thrown: unknown, begun: number): boolean {
     // Whatever else cancels, interrupts nothing.
-    if (!isCancellation(thrown) || this.interrupted === begun) return false;
-    await this.ready(begun);
-    return true;
+    return isCancellation(thrown) && this.mark(begun) > begun;
   }
 
   /** Cuts short what may be cut short: it throws {@link Stopped}. */
   cut(): void {
     this.interrupt();
-    this.lastCut = this.interrupted;
+    this.lastCut = this.interruptions;
   }
 
   /** A child has started: it is told whatever has changed since it was given its start, and what changes while it runs. */
@@ -131,7 +128,7 @@ export class Control {
   private interrupt(): void {
     const scope = this.interruptible;
     this.interruptible = undefined;
-    this.interrupted += 1;
+    this.interruptions += 1;
     scope?.cancel();
   }
 
