@@ -105,7 +105,7 @@ type OutputOf<A> = A extends string ? Json : AgentOutput<A>;
 /**
  * Starts agent runs and looks at them. Connect once per process.
  *
- * Throws what Temporal's `Connection.connect` throws when there is no server, and a `TypeError` for a `liveText` that is no address.
+ * Throws what Temporal's `Connection.connect` throws when there is no server, and a `TypeError` for a `liveText`, `archive` or `storage` that is no address.
  */
 export async function createClient(options: CreateClientOptions = {}): Promise<CadenzaClient> {
   const { connection, taskQueue = 'cadenza', tracing = false, codec, ...others } = withEnvironment(options);
@@ -118,6 +118,9 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
   const converter = loaded ? coded : withStorage(coded, storage);
   if (liveText && !isRedisUrl(liveText.redis.url))
     throw new TypeError('The address for live text must be of the form redis://host:6379 or rediss://…');
+  // Whatever is wrong with these is said before there is a connection that nobody could close.
+  const archives = archive === undefined ? undefined : openStore(archive);
+  const payloads = storage === undefined ? undefined : openStore(storageOptions(storage).store);
   const environment = connection ? undefined : loadClientConnectConfig();
   const namespace = rest.namespace ?? environment?.namespace;
   const own = connection ? undefined : await connect(environment?.connectionOptions);
@@ -129,14 +132,14 @@ export async function createClient(options: CreateClientOptions = {}): Promise<C
     ...(namespace !== undefined && { namespace }),
   });
   const texts = liveText && new RedisTextReader(liveText.redis);
-  const kept = archive === undefined ? undefined : new Archive(openStore(archive), client.options.namespace);
+  const kept = archives && new Archive(archives, client.options.namespace);
   const close = async () => {
     await texts?.close();
     await own?.close();
   };
   return new CadenzaClient(client, taskQueue, close, {
     ...(kept && { archive: kept, store: kept }),
-    ...(storage !== undefined && { payloads: openStore(storageOptions(storage).store) }),
+    ...(payloads && { payloads }),
     ...(redact && { redact }),
     ...(texts && { texts }),
   });

@@ -166,6 +166,18 @@ describe('createClient', () => {
     await expect(own.start(adder, { a: 1, b: 2 })).rejects.toThrow(/gRPC request/);
   });
 
+  test.each([
+    [{ archive: '' }, /it is empty/],
+    [{ archive: 'gopher://old' }, /gopher:\/\/ are not known/],
+    [{ storage: 'gopher://old' }, /gopher:\/\/ are not known/],
+    [{ liveText: { redis: { url: 'http://old' } } }, /redis:\/\/host:6379/],
+  ])('says what is wrong with %j before it connects', async (options, why) => {
+    // Nobody answers there: an attempt to connect would be what the error is about.
+    vi.stubEnv('TEMPORAL_ADDRESS', '127.0.0.1:1');
+    await expect(createClient(options)).rejects.toThrow(why);
+    vi.unstubAllEnvs();
+  });
+
   test('leaves a connection open that it was given', async () => {
     const { address } = await connectToTemporal();
     const connection = await Connection.connect({ address });

@@ -68,7 +68,7 @@ test('T9: a run whose history has become long continues as new with its conversa
   expect(types.filter((type) => type === 'started')).toHaveLength(1);
   expect(types.filter((type) => type === 'continued')).toHaveLength(1);
   expect(types.at(-1)).toBe('completed');
-});
+}, 180_000);
 
 test('a run that continued as new knows the messages and decisions that came before, and stays paused', async () => {
   const { reached, open, wait } = waiting();
