@@ -4,13 +4,9 @@ import type { CadenzaClient } from '../client/client.ts';
 import { ruleProblem, type PolicyRule, type RunRule } from '../protocol/policy.ts';
 import type { ApprovalDecision, Json } from '../protocol/protocol.ts';
 import { approvals } from './look-commands.ts';
+import type { On } from './on-client.ts';
 import { addSteering } from './steer-commands.ts';
 import { exitCodes, parseJson, plain, printJson, printLine, UsageError, warn } from './terminal.ts';
-
-/** Makes a command's action of what is done with a client. */
-export type On = <Rest extends unknown[]>(
-  work: (client: CadenzaClient, ...rest: Rest) => Promise<number>,
-) => (...rest: [...Rest, Command]) => Promise<void>;
 
 interface DecisionOptions {
   reason?: string;

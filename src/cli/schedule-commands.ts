@@ -6,7 +6,7 @@ import type { ScheduleOptions } from '../client/schedule.ts';
 import type { Duration } from '../protocol/duration.ts';
 import { describeTime } from './describe-time.ts';
 import { describeThrown } from '../protocol/failures.ts';
-import type { On } from './people-commands.ts';
+import type { On } from './on-client.ts';
 import { inputOf } from './run-commands.ts';
 import { brief, exitCodes, plain, printJson, printLine, printTable, UsageError, warn } from './terminal.ts';
 

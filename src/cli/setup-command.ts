@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { describeThrown } from '../protocol/failures.ts';
 import { indexedTypes, missingAttributes, searchAttributes } from '../visibility/search-attributes.ts';
-import type { On } from './people-commands.ts';
+import type { On } from './on-client.ts';
 import { exitCodes, printJson, printLine, UsageError, warn } from './terminal.ts';
 
 type Name = keyof typeof searchAttributes;

@@ -3,7 +3,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import type { Command } from 'commander';
 import type { CadenzaClient } from '../client/client.ts';
 import { isNotFound } from '../transcript/history-events.ts';
-import type { On } from './people-commands.ts';
+import type { On } from './on-client.ts';
 import { exitCodes, plain, printJson, printLine, UsageError } from './terminal.ts';
 
 interface SteeringOptions {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -96,11 +97,12 @@ async function pythonPackage(name: string, version: string): Promise<string | un
   const folder = join(testCache(), 'python', `${name}-${version}`);
   if (existsSync(folder)) return folder;
   if (!(await hasCommand('pip', '--version'))) return undefined;
-  const fetching = `${folder}.${process.pid}`;
+  const fetching = `${folder}.${randomUUID()}`;
   mkdirSync(fetching, { recursive: true });
   try {
     await run('pip', ['install', '--quiet', '--no-deps', '--target', fetching, `${name}==${version}`]);
-    renameSync(fetching, folder);
+    // Whoever asks for it at the same time may have been first.
+    if (!existsSync(folder)) renameSync(fetching, folder);
   } finally {
     rmSync(fetching, { recursive: true, force: true });
   }

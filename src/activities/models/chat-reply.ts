@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Item, Json, Usage } from '../../protocol/protocol.ts';
 import type { ModelReply } from './model.ts';
-import type { ReplySource } from './responses-reply.ts';
+import { uniqueId, type ReplySource } from './reply-parts.ts';
 
 // What is read of a completion and nothing more: compatible servers leave out or add fields freely.
 const toolCall = z.object({
@@ -68,17 +68,6 @@ export function parseChatReply(value: unknown, source?: ReplySource): ModelReply
     ...(message.refusal && { refusal: message.refusal }),
   };
 }
-
-/** Two calls of one reply with one id would share a result; the marker also tells the decision which is the copy. */
-export function uniqueId(id: string, taken: Set<string>): string {
-  let unique = id;
-  for (let copy = 2; taken.has(unique); copy += 1) unique = `${id}${duplicateMark}${copy}`;
-  taken.add(unique);
-  return unique;
-}
-
-/** Stands between a call id that was used before in the same reply and a counter. OpenAI takes ids of at most 40 characters. */
-export const duplicateMark = '_dup_';
 
 function argumentsText(value: unknown): string {
   if (typeof value === 'string') return value;

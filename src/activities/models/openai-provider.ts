@@ -9,7 +9,8 @@ import { parseChatReply } from './chat-reply.ts';
 import { modelFailure } from './model-failure.ts';
 import { lazyClient } from './openai-client.ts';
 import type { ModelApi, ModelProvider, ModelReply } from './model.ts';
-import { parseResponse, type ReplySource } from './responses-reply.ts';
+import type { ReplySource } from './reply-parts.ts';
+import { parseResponse } from './responses-reply.ts';
 import { ChatCollector, readStream, ResponsesCollector, type StreamOptions } from './stream-reply.ts';
 
 /** The argument of {@link openaiProvider}. What is absent comes from the environment. */

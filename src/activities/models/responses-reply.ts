@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Item, Json, ProviderItem } from '../../protocol/protocol.ts';
-import { uniqueId } from './chat-reply.ts';
+import type { Item, Json } from '../../protocol/protocol.ts';
+import { uniqueId, type ReplySource } from './reply-parts.ts';
 import type { ModelReply } from './model.ts';
 
 /** A text, or what is as good as none. */
@@ -33,9 +33,6 @@ const responseSchema = z.object({
     // A reply that is paid for is not thrown away because of how it is counted.
     .catch(null),
 });
-
-/** Where a reply came from: what only that model can use again is kept under its name. */
-export type ReplySource = Pick<ProviderItem, 'api' | 'model' | 'provider'>;
 
 /** A response in our terms; `undefined` for a value that is none, `failed` for one that the provider gave up on. */
 export function parseResponse(

@@ -13,7 +13,7 @@ import {
   type RunPlan,
 } from '../../protocol/protocol.ts';
 import { judgeCall, noPolicy, type Policy } from './policy.ts';
-import { duplicateMark } from '../models/chat-reply.ts';
+import { duplicateMark } from '../models/reply-parts.ts';
 import type { ModelReply } from '../models/model.ts';
 
 /** Longest text of one mistake that goes back to the model. */
