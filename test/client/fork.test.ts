@@ -6,6 +6,7 @@ import type { ModelServerRequest } from '../../src/testing/model-server.ts';
 import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
+import { connectToSoon } from '../support/temporal.ts';
 
 function counting(effect: 'read' | 'once' = 'read') {
   const keys: string[] = [];
@@ -122,7 +123,11 @@ test('requests() and a fork reach back over a continue-as-new, and a handle of a
     },
   });
   const counter = defineAgent({ name: 'counter', instructions: 'Count.', tools: [wait] });
-  await using harness = await startHarness({ continuesSoon: true, agents: [counter], respond: countToThree });
+  await using harness = await startHarness({
+    temporal: await connectToSoon(),
+    agents: [counter],
+    respond: countToThree,
+  });
   const { client } = harness;
   const run = await client.start(counter, 'Go.');
   await reached.opened;

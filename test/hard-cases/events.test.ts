@@ -5,6 +5,7 @@ import type { RunEvent } from 'cadenza/client';
 import { scriptedModel } from '../../src/testing/model-server.ts';
 import { fillHistory } from '../support/flood.ts';
 import { startHarness } from '../support/harness.ts';
+import { connectToSoon } from '../support/temporal.ts';
 
 test('P8: whoever watches comes back by a cursor, over a continue-as-new, misses nothing, sees nothing twice, and disturbs nothing', async () => {
   const pay = defineTool({
@@ -17,7 +18,7 @@ test('P8: whoever watches comes back by a cursor, over a continue-as-new, misses
   const desk = defineAgent({ name: 'desk', instructions: 'Pay.', tools: [pay] });
   const asking = (amount: number) => ({ toolCalls: [{ name: 'pay', arguments: { amount } }] });
   await using harness = await startHarness({
-    continuesSoon: true,
+    temporal: await connectToSoon(),
     agents: [desk],
     respond: scriptedModel([asking(1), asking(2), { text: 'done' }]),
   });

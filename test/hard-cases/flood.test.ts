@@ -42,9 +42,9 @@ test(
     const run = await harness.client.start(listener, 'Begin.');
     const handle = harness.client.temporal.workflow.getHandle(run.workflowId);
     // Fewer at once than those at which Temporal begins a workflow task anew, so that the run gets on however slow the machine is.
+    const each = signals / updates;
     for (let update = 0; update < updates; update += 1) {
       const message = { id: `u-${update}`, text: `m-${signals + update}` };
-      const each = signals / updates;
       await Promise.all([
         untilAccepted(async () => await handle.executeUpdate('message', { args: [message] })),
         inParallel(each, each, async (index) => {

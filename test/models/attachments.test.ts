@@ -12,6 +12,7 @@ import { startHarness, type Harness } from '../support/harness.ts';
 import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
 import { eventsOf } from '../support/histories.ts';
+import { connectToSoon } from '../support/temporal.ts';
 
 const apis = ['chat', 'responses'] as const;
 const photo: Attachment = { type: 'image', url: 'https://images.example/photo.jpg', detail: 'low' };
@@ -298,7 +299,7 @@ test('attachments stay by reference when a run continues as new, also those of a
   });
   const agent = defineAgent({ name: 'viewer', instructions: 'Look.', tools: [wait] });
   await using harness = await startHarness({
-    continuesSoon: true,
+    temporal: await connectToSoon(),
     agents: [agent],
     transcripts: { cacheBytes: 0 },
     respond: scriptedModel([{ toolCalls: [{ name: 'wait', arguments: {} }] }, { text: 'done' }]),

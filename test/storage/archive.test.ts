@@ -18,6 +18,7 @@ import { startHarness, type Harness } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
 import { sealingCodec } from '../support/sealing-codec.ts';
 import { Worker } from '@temporalio/worker';
+import { connectToSoon } from '../support/temporal.ts';
 
 let root: string;
 beforeAll(() => {
@@ -170,7 +171,7 @@ test('T11: each run of a chain of continue-as-news is archived, and the chain is
   });
   const patient = defineAgent({ name: 'patient', instructions: 'Wait.', tools: [wait] });
   await using harness = await startHarness({
-    continuesSoon: true,
+    temporal: await connectToSoon(),
     agents: [patient],
     archive: at,
     respond: scriptedModel([{ toolCalls: [{ name: 'wait', arguments: {} }] }, { text: 'done' }]),

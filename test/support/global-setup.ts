@@ -8,7 +8,7 @@ import { suggestSoon } from './flood.ts';
 declare module 'vitest' {
   interface ProvidedContext {
     temporalAddress: string;
-    /** Another one, which suggests to continue as new after {@link soon} events. */
+    /** Another one, which suggests to continue as new after a few hundred events. */
     soonAddress: string;
     /** Folder for bundles of workflows, which all test files share. */
     bundles: string;

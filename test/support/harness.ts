@@ -16,7 +16,7 @@ import {
   type ModelServer,
   type ModelServerOptions,
 } from '../../src/testing/model-server.ts';
-import { connectToSoon, connectToTemporal, type TemporalForTests } from './temporal.ts';
+import { connectToTemporal, type TemporalForTests } from './temporal.ts';
 import { sharedBundle } from './shared-bundle.ts';
 
 /** What a test says of its worker and its model. */
@@ -41,10 +41,8 @@ export interface HarnessOptions extends Omit<CadenzaOptions, 'provider'> {
   /** Shared with another harness, to have two workers on one queue. */
   taskQueue?: string;
   server?: ModelServer;
-  /** Another server than that of the test run. */
+  /** Another server than that of the test run, such as `await connectToSoon()` for `fillHistory`. */
   temporal?: TemporalForTests;
-  /** On a server that suggests to continue as new after a few hundred events, for `fillHistory`. */
-  continuesSoon?: boolean;
 }
 
 /** A worker, a model server and a client on a task queue of their own. */
@@ -71,13 +69,12 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     dataConverter,
     workflows,
     worker: workerOptions,
-    temporal: other,
-    continuesSoon = false,
+    temporal: _other,
     ...cadenza
   } = options;
   // With keys in the environment, any test runs encrypted.
   const codec = cadenza.codec ?? codecFromEnvironment() ?? false;
-  const temporal = other ?? (await (continuesSoon ? connectToSoon() : connectToTemporal()));
+  const temporal = options.temporal ?? (await connectToTemporal());
   const server =
     options.server ?? (await createModelServer({ respond, ...(latencyMs !== undefined && { latencyMs }) }));
   const taskQueue = options.taskQueue ?? `test-${randomUUID()}`;

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Ajv2020 as Ajv, type ValidateFunction } from 'ajv/dist/2020.js';
 import { parse, parseAllDocuments } from 'yaml';
+import { oneAtATime } from '../../src/dev/temporal/install-cli.ts';
 import { goModule, goProgram, hasCommand, testCache } from './go-program.ts';
 
 const run = promisify(execFile);
@@ -97,14 +97,17 @@ async function pythonPackage(name: string, version: string): Promise<string | un
   const folder = join(testCache(), 'python', `${name}-${version}`);
   if (existsSync(folder)) return folder;
   if (!(await hasCommand('pip', '--version'))) return undefined;
-  const fetching = `${folder}.${randomUUID()}`;
-  mkdirSync(fetching, { recursive: true });
-  try {
-    await run('pip', ['install', '--quiet', '--no-deps', '--target', fetching, `${name}==${version}`]);
-    // Whoever asks for it at the same time may have been first.
-    if (!existsSync(folder)) renameSync(fetching, folder);
-  } finally {
-    rmSync(fetching, { recursive: true, force: true });
-  }
-  return folder;
+  const cacheDir = dirname(folder);
+  const report = (line: string) => void process.stderr.write(`${line.replace('the Temporal CLI', name)}\n`);
+  return await oneAtATime({ env: process.env, cacheDir, report }, async () => {
+    if (existsSync(folder)) return folder;
+    const fetching = mkdtempSync(join(cacheDir, 'fetching-'));
+    try {
+      await run('pip', ['install', '--quiet', '--no-deps', '--target', fetching, `${name}==${version}`]);
+      renameSync(fetching, folder);
+      return folder;
+    } finally {
+      rmSync(fetching, { recursive: true, force: true });
+    }
+  });
 }

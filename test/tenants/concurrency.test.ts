@@ -8,6 +8,7 @@ import { gate } from '../support/gate.ts';
 import { startHarness, type Harness, type HarnessOptions } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
 import { resetToBefore } from '../support/reset.ts';
+import { connectToSoon } from '../support/temporal.ts';
 
 const busy = defineAgent({ name: 'busy', instructions: 'Work.' });
 
@@ -157,7 +158,7 @@ test('a holder that is reset keeps its slot and gives it back once', async () =>
 }, 120_000);
 
 test('a run that continues as new keeps its slot, and gives it back when it ends', async () => {
-  const { harness, atWork, letGo } = await startBusy({ continuesSoon: true });
+  const { harness, atWork, letGo } = await startBusy({ temporal: await connectToSoon() });
   await using _harness = harness;
   const { client } = harness;
   const concurrency = { key: key() };

@@ -21,7 +21,7 @@ import { readTracingEnvironment } from '../../src/worker/tracing/tracing-environ
 import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
-import { connectToTemporal } from '../support/temporal.ts';
+import { connectToSoon, connectToTemporal } from '../support/temporal.ts';
 
 beforeAll(() => {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
@@ -195,7 +195,7 @@ test('runs that continue each other as new are in one trace, the later ones belo
   });
   const patient = defineAgent({ name: 'patient', instructions: 'Wait.', tools: [wait] });
   await using harness = await startHarness({
-    continuesSoon: true,
+    temporal: await connectToSoon(),
     agents: [patient],
     respond: scriptedModel([{ toolCalls: [{ name: 'wait', arguments: {} }] }, { text: 'done' }]),
     tracing,

@@ -7,6 +7,7 @@ import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
 import { eventsOf, kindOf } from '../support/histories.ts';
+import { connectToSoon } from '../support/temporal.ts';
 
 function waiting(text = 'waited') {
   const reached = gate();
@@ -82,7 +83,7 @@ test('a run that continued as new knows the messages and decisions that came bef
   });
   const agent = defineAgent({ name: 'payer', instructions: 'Pay.', tools: [wait, pay] });
   await using harness = await startHarness({
-    continuesSoon: true,
+    temporal: await connectToSoon(),
     agents: [agent],
     respond: scriptedModel([
       { toolCalls: [{ name: 'pay', arguments: {} }] },
@@ -121,7 +122,7 @@ test('a run that continued as new keeps its deadline', async () => {
   const agent = defineAgent({ name: 'late', instructions: 'Wait.', tools: [wait] });
   const never = new Promise<never>(() => undefined);
   await using harness = await startHarness({
-    continuesSoon: true,
+    temporal: await connectToSoon(),
     agents: [agent],
     respond: scriptedModel([callWait(1), async () => never]),
   });
@@ -155,7 +156,7 @@ test('T8: a run that continues as new shortens a conversation that one payload c
     toolCalls: Array.from({ length: 13 }, (_, n) => ({ name: 'wait', arguments: { n: n + 10 } })),
   };
   await using harness = await startHarness({
-    continuesSoon: true,
+    temporal: await connectToSoon(),
     agents: [agent],
     respond: scriptedModel([
       twelve,

@@ -8,6 +8,7 @@ import { fillHistory } from '../support/flood.ts';
 import { gate } from '../support/gate.ts';
 import { startHarness } from '../support/harness.ts';
 import { eventsOf } from '../support/histories.ts';
+import { connectToSoon } from '../support/temporal.ts';
 
 const echo = defineAgent({ name: 'echo', instructions: 'Repeat.' });
 
@@ -127,7 +128,11 @@ test(
   'P3 P4: a conversation continues as new while it is idle, and its answers and ids survive',
   { timeout: 180_000 },
   async () => {
-    await using harness = await startHarness({ continuesSoon: true, agents: [echo], respond: everything });
+    await using harness = await startHarness({
+      temporal: await connectToSoon(),
+      agents: [echo],
+      respond: everything,
+    });
     const { client } = harness;
     const id = conversation();
     const first = await client.send(echo, id, 'one', { messageId: 'first' });

@@ -284,15 +284,10 @@ test('a tool that a deploy made a "once" tool is not run again after a pause cut
 test('what a pause has held up begins after it in the order in which the model asked for it', async () => {
   const asked = Promise.withResolvers<void>();
   const paused = Promise.withResolvers<void>();
-  const look = defineTool({
-    name: 'look',
-    description: 'Looks.',
-    input: z.object({}),
-    effect: 'read',
-    execute: () => 'seen',
-  });
+  const { tool, release } = gatedTool();
+  release();
   const helper = defineAgent({ name: 'helper', instructions: 'Help.' });
-  const agent = defineAgent({ name: 'worker', instructions: 'Work.', tools: [look], delegates: ['helper'] });
+  const agent = defineAgent({ name: 'worker', instructions: 'Work.', tools: [tool], delegates: ['helper'] });
   await using harness = await startHarness({
     agents: [agent, helper],
     respond: async (request) => {
@@ -302,7 +297,7 @@ test('what a pause has held up begins after it in the order in which the model a
       await paused.promise;
       return {
         toolCalls: [
-          { name: 'look', arguments: {} },
+          { name: 'wait', arguments: {} },
           { name: 'ask_helper', arguments: { task: 'help' } },
         ],
       };

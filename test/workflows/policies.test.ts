@@ -7,6 +7,7 @@ import { messageText } from '../../src/testing/chat-protocol.ts';
 import { scriptedModel, type ModelServerRequest } from '../../src/testing/model-server.ts';
 import { fillHistory } from '../support/flood.ts';
 import { startHarness } from '../support/harness.ts';
+import { connectToSoon } from '../support/temporal.ts';
 
 const amount = z.object({ amount: z.number(), to: z.string().optional() });
 
@@ -273,7 +274,7 @@ test('a run that continues as new keeps its rules, and a child that runs is told
   ]);
   const child = scriptedModel([asking('pay', 1), asking('pay', 2), telling]);
   await using harness = await startHarness({
-    continuesSoon: true,
+    temporal: await connectToSoon(),
     agents: [payer, boss],
     respond: (request) =>
       request.messages.slice(0, 1).map(messageText).join('').startsWith('Pay what')

@@ -11,6 +11,17 @@ import { startHarness } from '../support/harness.ts';
 import { echo } from '../support/workflows/echo-agents.ts';
 import type { callTwice, loadedModules } from '../support/workflows/loaded-modules.ts';
 
+/** Holds whoever asks until that many have asked. */
+function allAsked(count: number): () => Promise<void> {
+  const all = gate();
+  let asked = 0;
+  return async () => {
+    asked += 1;
+    if (asked === count) all.open();
+    await all.opened;
+  };
+}
+
 const workflows = new URL('../support/workflows/loaded-modules.ts', import.meta.url);
 
 test("a workflow loads its author's modules for itself, and shares those of the package with all others", async () => {
@@ -25,14 +36,11 @@ test("a workflow loads its author's modules for itself, and shares those of the 
 });
 
 test('workflows that take turns on one worker each count their own calls of an agent', async () => {
-  const bothAsked = gate();
-  let asked = 0;
+  const untilAllAsked = allAsked(2);
   await using harness = await startHarness({
     agents: [echo],
     respond: async (request) => {
-      asked += 1;
-      if (asked === 2) bothAsked.open();
-      await bothAsked.opened;
+      await untilAllAsked();
       return { text: messageText(request.messages.at(-1)) };
     },
     workflows,
@@ -60,15 +68,12 @@ test('runs that take turns on one worker each say their own agent and turn in wh
   };
   const levels = ['trace', 'debug', 'info', 'warn', 'error'].map((level) => [level, { fn }] as const);
   const sinks = { defaultWorkerLogger: Object.fromEntries(levels) };
-  const bothAsked = gate();
-  let asked = 0;
   const agents = ['first', 'second'].map((name) => defineAgent({ name, instructions: name }));
+  const untilAllAsked = allAsked(agents.length);
   await using harness = await startHarness({
     agents,
     respond: async () => {
-      asked += 1;
-      if (asked === agents.length) bothAsked.open();
-      await bothAsked.opened;
+      await untilAllAsked();
       return { text: 'done' };
     },
     worker: { sinks },

@@ -60,8 +60,8 @@ export async function ensureTemporal(options: EnsureTemporalOptions = {}): Promi
   const dataDir = resolve(options.dataDir ?? '.cadenza');
   const cacheDir = cacheFolder(env);
   signal?.throwIfAborted();
-  const { ui = false, settings: serverSettings = [] } = options;
-  if (fresh) return startFreshServer({ env, cacheDir, report, signal, ui, settings: serverSettings });
+  const { ui = false } = options;
+  if (fresh) return startFreshServer({ ...options, env, cacheDir, report, signal, ui });
 
   const settings = loadSettings(env);
   if (settings.address !== undefined) return useSetAddress(settings, report);
@@ -190,7 +190,7 @@ function asRunning(server: SharedServer, shared: SharedServerOptions): RunningTe
 
 async function startFreshServer(
   options: Pick<SharedServerOptions, 'env' | 'cacheDir' | 'ui' | 'report' | 'signal'> & {
-    settings: readonly string[];
+    settings?: readonly string[];
   },
 ): Promise<RunningTemporal> {
   const cli = await findCli(options);

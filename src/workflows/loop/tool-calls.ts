@@ -54,7 +54,7 @@ export async function runToolCalls(
 }
 
 /**
- * What the tools of one turn may take: places to run, and bytes of results. What a small result leaves is there for those that
+ * What the tools of one turn may take: places to run, and bytes of results; and how many calls were refused. What a small result leaves is there for those that
  * start later.
  */
 class TurnBounds implements CallBounds {
